@@ -1,0 +1,287 @@
+package longwire
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+	"unicode/utf8"
+)
+
+// Ask sends a question and waits for the answer with the same call_back_key.
+// The question is v as the data of an envelope, or an [Envelope] as it is, with a
+// fresh key where it has none. (Raw has no place for a key; see AskByType.)
+//
+// An answer with a status from 200 to 299 is decoded into answer: its data as
+// JSON, or all of it when answer is an *Envelope or a *Raw; nil discards it. Any
+// other status is returned as a [*RemoteError]; an *Envelope and a *Raw are filled
+// in then too. The error is that of ctx when the
+// answer has not come by then, and a [*CloseError] when the connection ended. An
+// answer that comes too late is counted and dropped; keys are never used twice.
+//
+// A handler may Ask the connection that its message came from; Server.Admit may not.
+func (c *Conn) Ask(ctx context.Context, t Type, v, answer any) error {
+	q := Envelope{Data: v}
+	switch v := v.(type) {
+	case Raw:
+		return fmt.Errorf("longwire: ask %v: raw data has no key for the answer to repeat; use AskByType", t)
+	case Envelope:
+		q = v
+	case *Envelope:
+		q = *v
+	}
+	if q.CallBackKey == "" {
+		q.CallBackKey = newKey()
+	}
+	if !utf8.ValidString(q.CallBackKey) {
+		return fmt.Errorf("longwire: ask %v: the call_back_key %.64q is not UTF-8", t, q.CallBackKey)
+	}
+	q.Status = ""
+	data, err := q.appendTo(nil)
+	if err != nil {
+		return fmt.Errorf("longwire: ask %v: %w", t, err)
+	}
+	a, err := c.expectKey(q.CallBackKey)
+	if err != nil {
+		return fmt.Errorf("longwire: ask %v: %w", t, err)
+	}
+	return c.await(ctx, a, t, data, answer)
+}
+
+// AskByType asks a peer that repeats no key: the next frame of type t is the
+// answer, whatever it holds. One such question of a type is in flight at a time,
+// others wait for their turn. v is sent as by Push. An answer without an envelope
+// is decoded as a whole.
+//
+// A frame of that type that the peer sends for another reason is taken for the
+// answer, and an answer that comes too late for a message: that cannot be told
+// apart without a key.
+func (c *Conn) AskByType(ctx context.Context, t Type, v, answer any) error {
+	data, err := c.end.encodePush(v)
+	if err != nil {
+		return fmt.Errorf("longwire: ask %v: %w", t, err)
+	}
+	a, err := c.expectType(ctx, t)
+	if err != nil {
+		return fmt.Errorf("longwire: ask %v: %w", t, err)
+	}
+	return c.await(ctx, a, t, data, answer)
+}
+
+// await sends the question that a expects the answer of, and waits for it.
+func (c *Conn) await(ctx context.Context, a *ask, t Type, data []byte, answer any) error {
+	defer c.forget(a)
+	c.link.resume() // a full inbox does not keep the answer out
+	if err := c.send(ctx, t, data); err != nil {
+		return err
+	}
+	select {
+	case <-a.gone:
+	case <-ctx.Done():
+	}
+	select {
+	case m, ok := <-a.answer:
+		if !ok {
+			return a.err
+		}
+		return m.decodeAnswer(answer)
+	default:
+		return fmt.Errorf("longwire: ask %v: no answer: %w", t, context.Cause(ctx))
+	}
+}
+
+// decodeAnswer makes an answer into the result of Ask.
+func (m *Message) decodeAnswer(answer any) error {
+	var refused error
+	if status := m.parts.status.text(m.Data); m.parts.isAnswer() && !statusOK(status) {
+		refused = &RemoteError{Status: status, Message: m.parts.message.text(m.Data), Data: m.parts.data.in(m.Data)}
+	}
+	switch answer := answer.(type) {
+	case nil:
+		return refused
+	case *Raw:
+		*answer = m.Data
+		return refused
+	case *Envelope:
+		*answer = Envelope{
+			DataType:    m.DataType(),
+			CallBackKey: m.Key(),
+			Status:      m.parts.status.text(m.Data),
+			Message:     m.parts.message.text(m.Data),
+			Data:        json.RawMessage(m.Payload()),
+		}
+		return refused
+	}
+	payload := m.Payload()
+	if refused != nil || len(payload) == 0 {
+		return refused
+	}
+	if err := json.Unmarshal(payload, answer); err != nil {
+		return fmt.Errorf("longwire: ask %v: answer: %w", m.Type, err)
+	}
+	return nil
+}
+
+// asks is the questions of one connection that have no answer yet. A nil *asks
+// has none.
+type asks struct {
+	byKey  map[string]*ask
+	byType map[Type]*ask
+}
+
+// An ask waits for one answer. Who removes it from asks, under Conn.mu, sends one
+// message or closes the channel.
+type ask struct {
+	key    string // "" when it is matched by type
+	typ    Type
+	answer chan *Message // holds one; closed when there will be none
+	err    error         // why, when answer is closed
+	gone   chan struct{} // closed when it is no longer in asks
+}
+
+func (a *asks) none() bool { return a == nil || len(a.byKey)+len(a.byType) == 0 }
+
+// answeredBy gives the message to the question that it answers, if there is one.
+func (a *asks) answeredBy(m *Message) bool {
+	if a == nil {
+		return false
+	}
+	var q *ask
+	if m.parts.isAnswer() {
+		if key := m.parts.key.in(m.Data); bytes.IndexByte(key, '\\') < 0 {
+			q = a.byKey[string(key)]
+		} else {
+			q = a.byKey[m.parts.key.text(m.Data)]
+		}
+	}
+	if q == nil {
+		q = a.byType[m.Type]
+	}
+	if q == nil {
+		return false
+	}
+	q.answer <- m.Clone()
+	a.remove(q)
+	return true
+}
+
+// fail ends all questions.
+func (a *asks) fail(err error) {
+	if a == nil {
+		return
+	}
+	for _, q := range a.byKey {
+		q.err = err
+		close(q.answer)
+		a.remove(q)
+	}
+	for _, q := range a.byType {
+		q.err = err
+		close(q.answer)
+		a.remove(q)
+	}
+}
+
+func (a *asks) remove(q *ask) {
+	if q.key != "" {
+		delete(a.byKey, q.key)
+	} else {
+		delete(a.byType, q.typ)
+	}
+	close(q.gone)
+}
+
+// expectKey registers a question before it is sent.
+func (c *Conn) expectKey(key string) (*ask, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.askableLocked(); err != nil {
+		return nil, err
+	}
+	if c.asks.byKey[key] != nil {
+		return nil, fmt.Errorf("a question with the key %.64q is waiting for its answer", key)
+	}
+	if c.asks.byKey == nil {
+		c.asks.byKey = make(map[string]*ask)
+	}
+	q := &ask{key: key, answer: make(chan *Message, 1), gone: make(chan struct{})}
+	c.asks.byKey[key] = q
+	return q, nil
+}
+
+// expectType registers a question that the next frame of type t answers, when no
+// other one does so.
+func (c *Conn) expectType(ctx context.Context, t Type) (*ask, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for {
+		if err := c.askableLocked(); err != nil {
+			return nil, err
+		}
+		before := c.asks.byType[t]
+		if before == nil {
+			break
+		}
+		c.mu.Unlock()
+		select {
+		case <-before.gone:
+		case <-ctx.Done():
+			c.mu.Lock()
+			return nil, fmt.Errorf("another question of the type is in flight: %w", context.Cause(ctx))
+		}
+		c.mu.Lock()
+	}
+	if c.asks.byType == nil {
+		c.asks.byType = make(map[Type]*ask)
+	}
+	q := &ask{typ: t, answer: make(chan *Message, 1), gone: make(chan struct{})}
+	c.asks.byType[t] = q
+	return q, nil
+}
+
+// askableLocked makes room for a question, if an answer may still come.
+func (c *Conn) askableLocked() error {
+	switch {
+	case c.phase == over:
+		return c.err
+	case c.phase == stranger:
+		return errors.New("the peer is not admitted yet; Admit can Push and Receive")
+	case c.ended != 0:
+		return c.parting
+	}
+	if c.asks == nil {
+		c.asks = new(asks)
+	}
+	return nil
+}
+
+// forget ends the wait for an answer.
+func (c *Conn) forget(q *ask) {
+	c.mu.Lock()
+	select {
+	case <-q.gone:
+	default:
+		c.asks.remove(q)
+	}
+	if c.asks.none() {
+		c.asks = nil
+	}
+	why, settled := c.parting, c.settledLocked()
+	c.mu.Unlock()
+	if settled {
+		c.close(why, true)
+	}
+}
+
+// newKey returns a call_back_key that no question has had before, on this
+// connection or another, in this process or another.
+func newKey() string { return keyPrefix + strconv.FormatUint(keyCounter.Add(1), 36) }
+
+var (
+	keyPrefix  = rand.Text()[:10] + "-"
+	keyCounter atomic.Uint64
+)

@@ -1,0 +1,61 @@
+package longwire_test
+
+import (
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// TestImports keeps the packages as they are drawn. A library that people build
+// into their programs must not bring a tree of others with it, and what it knows
+// of its users it would soon depend on.
+func TestImports(t *testing.T) {
+	const module = "github.com/longwire/longwire"
+	standard := func(path string) bool { return !strings.Contains(strings.Split(path, "/")[0], ".") }
+	extended := func(path string) bool { return strings.HasPrefix(path, "golang.org/x/") }
+	rules := []struct {
+		dir     string
+		allowed func(path string) bool
+		why     string
+	}{
+		{".", func(p string) bool {
+			return standard(p) || extended(p) || p == module+"/frame"
+		}, "the library stands on the standard library, golang.org/x and the codec; it does not know the gateway or the command"},
+		{"frame", func(p string) bool {
+			return standard(p) && p != "net" && !strings.HasPrefix(p, "net/")
+		}, "the codec knows io, not networks, and no package of this module"},
+		{"internal/gateway", func(p string) bool { return standard(p) || p == module },
+			"the gateway stands on the library's exported API alone; the big dependencies have packages of their own"},
+		{"internal/logging", func(p string) bool { return standard(p) || p == "github.com/DeRuina/timberjack" },
+			"it is the one importer of the log's rotation"},
+		{"longwiretest", standard, "the network in memory is for users' tests too, and serves the library's own: it needs neither"},
+	}
+	for _, rule := range rules {
+		files, err := filepath.Glob(filepath.Join(rule.dir, "*.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no files in %s: %v", rule.dir, err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			src, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			parsed, err := parser.ParseFile(token.NewFileSet(), file, src, parser.ImportsOnly)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, spec := range parsed.Imports {
+				if path, _ := strconv.Unquote(spec.Path.Value); !rule.allowed(path) {
+					t.Errorf("%s imports %s, but %s", file, path, rule.why)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,234 @@
+package longwire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net"
+	"sync"
+	"time"
+)
+
+// A Server accepts connections. Its fields must not be changed once it serves.
+type Server struct {
+	// Addr is the TCP address that ListenAndServe listens on, as in ":10302".
+	Addr string
+
+	// Handler handles the messages of every connection. Nil answers everything
+	// with status "404".
+	Handler Handler
+
+	// Admit, if not nil, decides about every new connection before any handler
+	// runs: it calls Conn.Receive for the peer's login, checks it, and returns.
+	// The last message received is answered with what Admit returns: status
+	// "200", or err as a handler's error would be, which also ends the
+	// connection. Leave, if not nil, is called exactly once, when an admitted
+	// connection is over, with its CloseError. Config.AdmitTimeout ends ctx.
+	//
+	// Nil admits everybody. A hello is then answered with status "200".
+	Admit func(ctx context.Context, c *Conn) (leave func(reason error), err error)
+
+	// Config holds limits, times, frame and log. Nil means defaults.
+	Config *Config
+
+	once    sync.Once
+	end     *endpoint
+	invalid error // why end is nil
+
+	mu        sync.Mutex
+	listeners map[net.Listener]struct{}
+	stop      chan struct{} // closed by Shutdown and Close; made with the first listener
+	stopped   bool
+}
+
+type admitFunc = func(ctx context.Context, c *Conn) (leave func(reason error), err error)
+
+// ListenAndServe listens on Addr and serves; see Serve.
+func (s *Server) ListenAndServe() error {
+	if _, err := s.endpoint(); err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", s.Addr)
+	if err != nil {
+		return fmt.Errorf("longwire: Server.Addr: %w", err)
+	}
+	return s.Serve(l)
+}
+
+// Serve accepts connections from l, until Shutdown or Close, and closes it. It
+// always returns an error: [ErrServerClosed] then, the listener's when that was
+// closed by another, one that names the field when Config is not valid. Other
+// errors of the listener are logged, and accepting is tried again after a pause.
+// A Server may serve several listeners at a time.
+func (s *Server) Serve(l net.Listener) error {
+	defer l.Close()
+	e, err := s.endpoint()
+	if err != nil {
+		return err
+	}
+	stop, err := s.track(e, l)
+	if err != nil {
+		return err
+	}
+	defer s.untrack(e, l)
+	pause := time.Duration(0)
+	for {
+		nc, err := l.Accept()
+		switch {
+		case err == nil:
+			pause = 0
+			s.serveConn(e, nc)
+			continue
+		case isClosed(stop):
+			return ErrServerClosed
+		case errors.Is(err, net.ErrClosed):
+			return fmt.Errorf("longwire: accept: %w", err)
+		}
+		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+		e.Logger.Error("accept failed", "error", err, "again_in", pause)
+		select {
+		case <-time.After(pause):
+		case <-stop:
+			return ErrServerClosed
+		}
+	}
+}
+
+// serveConn begins a connection, unless the server has stopped meanwhile.
+func (s *Server) serveConn(e *endpoint, nc net.Conn) {
+	c := startNet(e, nc, s.Admit)
+	s.mu.Lock()
+	stopped := s.stopped
+	s.mu.Unlock()
+	if stopped { // and may not have seen this one
+		c.close(&CloseError{Reason: ReasonShutdown}, false)
+	}
+}
+
+// endpoint builds what the connections share, once.
+func (s *Server) endpoint() (*endpoint, error) {
+	s.once.Do(func() { s.end, s.invalid = newEndpoint(s.Config, s.Handler) })
+	return s.end, s.invalid
+}
+
+// track notes a listener, which Shutdown then waits for. With the first one the
+// sweep begins.
+func (s *Server) track(e *endpoint, l net.Listener) (stop <-chan struct{}, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return nil, ErrServerClosed
+	}
+	if s.listeners == nil {
+		s.listeners = make(map[net.Listener]struct{})
+		s.stop = make(chan struct{})
+		e.wg.Go(func() { e.sweep(s.stop) })
+	}
+	s.listeners[l] = struct{}{}
+	e.wg.Add(1)
+	return s.stop, nil
+}
+
+func (s *Server) untrack(e *endpoint, l net.Listener) {
+	s.mu.Lock()
+	delete(s.listeners, l)
+	s.mu.Unlock()
+	e.wg.Done()
+}
+
+// Conns returns the connections that are admitted and not over.
+func (s *Server) Conns() iter.Seq[*Conn] {
+	return func(yield func(*Conn) bool) {
+		e, err := s.endpoint()
+		if err != nil {
+			return
+		}
+		for _, c := range e.snapshot(nil) {
+			if c.isAdmitted() && !yield(c) {
+				return
+			}
+		}
+	}
+}
+
+// Stats returns what the server has counted.
+func (s *Server) Stats() Stats {
+	e, err := s.endpoint()
+	if err != nil {
+		return Stats{}
+	}
+	return e.stats.read()
+}
+
+// Shutdown ends the server in good order: it accepts no more, tells peers that
+// understand goaway to come back later, lets handlers and questions in progress
+// finish, refusing new messages with status "503", and closes each connection when
+// nothing is going on there. When ctx ends first, the rest is closed at once and
+// ctx's error returned; handlers that are still running then run on.
+func (s *Server) Shutdown(ctx context.Context) error {
+	e, err := s.endpoint()
+	if err != nil {
+		return nil
+	}
+	for _, c := range s.stopAccepting(e) {
+		c.mu.Lock()
+		knows := c.knows
+		c.mu.Unlock()
+		if knows {
+			c.sendControl(away)
+		}
+		c.closeWhenIdle(ReasonShutdown)
+	}
+	done := make(chan struct{})
+	go func() {
+		e.wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	s.Close()
+	return context.Cause(ctx)
+}
+
+// Close ends the server and all its connections at once.
+func (s *Server) Close() error {
+	e, err := s.endpoint()
+	if err != nil {
+		return nil
+	}
+	for _, c := range s.stopAccepting(e) {
+		c.mu.Lock()
+		c.deaf = true
+		c.mu.Unlock()
+		c.close(&CloseError{Reason: ReasonShutdown}, false)
+	}
+	return nil
+}
+
+// stopAccepting closes the listeners. No connection begins after it; those that
+// there are it returns.
+func (s *Server) stopAccepting(e *endpoint) []*Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.stopped && s.stop != nil {
+		close(s.stop)
+	}
+	s.stopped = true
+	for l := range s.listeners {
+		l.Close()
+	}
+	return e.snapshot(nil)
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
