@@ -76,7 +76,13 @@ func (cl *Client) Dial(ctx context.Context) (*Conn, error) {
 	time.AfterFunc(sweepEvery, c.sweepAlone)
 	if cl.Hello != nil {
 		if err := cl.sayHello(ctx, c); err != nil {
-			c.close(&CloseError{Reason: ReasonNotAdmitted, Err: err}, true)
+			reason := ReasonNotAdmitted
+			if errors.Is(err, context.DeadlineExceeded) {
+				reason = ReasonAdmitTimeout
+			} else if ctx.Err() != nil {
+				reason = ReasonClosed
+			}
+			c.close(&CloseError{Reason: reason, Err: err}, true)
 			return nil, err
 		}
 	}
@@ -107,7 +113,7 @@ func (cl *Client) sayHello(ctx context.Context, c *Conn) error {
 		ctx, cancel = context.WithTimeout(ctx, cl.end.AdmitTimeout)
 		defer cancel()
 	}
-	return c.AskByType(ctx, TypeHello, Raw(data), nil)
+	return c.askByType(ctx, TypeHello, Raw(data), nil)
 }
 
 // Run connects and stays connected until ctx ends: whenever the connection is over

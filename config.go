@@ -75,8 +75,8 @@ type Config struct {
 
 	// Logger receives a line when a connection begins and ends (level info,
 	// or warn when the peer broke the protocol), and errors and panics of
-	// handlers. Nil means silent. Nothing that a peer sent is part of a line, but
-	// for the name that Server.Admit gave it.
+	// handlers. Nil means silent. What a peer sent is part of a line only where
+	// Admit made it a name or an error, and when it refused a Client's hello, quoted.
 	Logger *slog.Logger
 
 	// PoisonData overwrites the data of every message when its handler has

@@ -29,8 +29,9 @@ type Conn struct {
 	in  []byte // read and not yet understood
 
 	// Written by the reading side, looked at by the sweep.
-	heard atomic.Int64 // when bytes arrived last
-	begun atomic.Int64 // when the unfinished frame in in began; 0 when there is none
+	heard  atomic.Int64 // when bytes arrived last
+	begun  atomic.Int64 // when the unfinished frame in in began; 0 when there is none
+	pinged int64        // when a ping went out last; the sweep's own
 
 	mu    sync.Mutex // guards what follows; never held over I/O or a call of the user's code
 	phase phase
@@ -39,7 +40,8 @@ type Conn struct {
 	index int           // in endpoint.conns, guarded by endpoint.mu
 	id    string        // "" means the remote address
 	attrs map[any]any
-	leave func(error) // what Admit returned
+	leave func(error) // what Admit returned, nil when it has been called
+	after map[*afterFunc]struct{}
 
 	adm      *admission    // while the peer is a stranger
 	inbox    *batch        // messages for the handler, nil when there are none
@@ -49,6 +51,7 @@ type Conn struct {
 	hello    bool          // the peer has said hello
 	parting  *CloseError   // set: close, for this reason, as soon as nothing is going on
 	ended    int64         // since when nothing more is read, 0 while there is
+	hungUp   int64         // since when the peer has ended its stream while reading had paused, else 0
 	goaway   *goaway       // what the peer said with it, nil if it did not
 	out      *buffer       // frames to send, nil when there are none
 	control  control       // control frames to send, ahead of out
@@ -89,7 +92,7 @@ func newConn(e *endpoint, admit admitFunc) *Conn {
 		return c
 	}
 	c.dec = frame.NewDecoder(e.stranger)
-	c.adm = &admission{admit: admit, arrived: make(chan *Message, 1)}
+	c.adm = &admission{admit: admit, arrived: make(chan struct{}, 1)}
 	return c
 }
 
@@ -187,6 +190,32 @@ func (c *connContext) Deadline() (deadline time.Time, ok bool) { return time.Tim
 func (c *connContext) Done() <-chan struct{}                   { return (*Conn)(c).Done() }
 func (c *connContext) Value(any) any                           { return nil }
 func (c *connContext) String() string                          { return "longwire: the life of a connection" }
+
+// An afterFunc is a function that waits for the end of a connection.
+type afterFunc struct{ f func() }
+
+// AfterFunc is what package context looks for in a foreign context, so that a
+// context derived from this one needs no goroutine of its own.
+func (c *connContext) AfterFunc(f func()) (stop func() bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.phase == over {
+		go f()
+		return func() bool { return false }
+	}
+	if c.after == nil {
+		c.after = make(map[*afterFunc]struct{})
+	}
+	a := &afterFunc{f}
+	c.after[a] = struct{}{}
+	return func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		_, waiting := c.after[a]
+		delete(c.after, a)
+		return waiting
+	}
+}
 
 func (c *connContext) Err() error {
 	if (*Conn)(c).isOver() {

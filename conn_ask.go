@@ -25,6 +25,9 @@ import (
 //
 // A handler may Ask the connection that its message came from; Server.Admit may not.
 func (c *Conn) Ask(ctx context.Context, t Type, v, answer any) error {
+	if err := c.end.application(t); err != nil {
+		return err
+	}
 	q := Envelope{Data: v}
 	switch v := v.(type) {
 	case Raw:
@@ -61,6 +64,13 @@ func (c *Conn) Ask(ctx context.Context, t Type, v, answer any) error {
 // answer, and an answer that comes too late for a message: that cannot be told
 // apart without a key.
 func (c *Conn) AskByType(ctx context.Context, t Type, v, answer any) error {
+	if err := c.end.application(t); err != nil {
+		return err
+	}
+	return c.askByType(ctx, t, v, answer)
+}
+
+func (c *Conn) askByType(ctx context.Context, t Type, v, answer any) error {
 	data, err := c.end.encodePush(v)
 	if err != nil {
 		return fmt.Errorf("longwire: ask %v: %w", t, err)

@@ -2,13 +2,16 @@ package longwire
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"runtime/debug"
 )
 
 // Close ends the connection for the given reason, ReasonClosed as a rule. What
 // is queued is still written, for up to 5 seconds, behind the caller's back;
-// messages that have arrived and not been handled are dropped. Only the first
-// end of a connection counts; Close never blocks.
+// messages that have arrived and not been handled are dropped, and so is the answer
+// of a handler that calls it. Only the first end of a connection counts. Close
+// never blocks; Shutdown is the patient one.
 func (c *Conn) Close(reason Reason) {
 	c.mu.Lock()
 	c.deaf = true
@@ -41,10 +44,12 @@ func (c *Conn) Shutdown(ctx context.Context) error {
 		c.close(&CloseError{Reason: ReasonClosed}, false)
 		return fmt.Errorf("longwire: shutdown: %w", context.Cause(ctx))
 	}
-	if err := c.Err(); err.(*CloseError).Reason != ReasonClosed {
-		return err
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err.Reason == ReasonClosed && c.err.Err == nil {
+		return nil
 	}
-	return nil
+	return c.err
 }
 
 // release is told when the driver has let go of the connection.
@@ -92,6 +97,9 @@ func (c *Conn) close(why *CloseError, linger bool) {
 		}
 		return
 	}
+	if c.parting != nil && why != c.parting { // the first cause counts
+		why = &CloseError{Reason: c.parting.Reason, Err: errors.Join(c.parting.Err, why.Err)}
+	}
 	c.phase = over
 	c.err = why
 	c.asks.fail(why)
@@ -102,15 +110,34 @@ func (c *Conn) close(why *CloseError, linger bool) {
 	if c.done != nil {
 		close(c.done)
 	}
-	leave := c.leave
-	c.leave = nil
+	after := c.after
+	c.after = nil
+	c.leaveLocked()
 	c.mu.Unlock()
 
-	c.end.closed(c, why)
-	if leave != nil {
-		c.end.wg.Go(func() { leave(why) })
+	for a := range after {
+		go a.f()
 	}
+	c.end.closed(c, why)
 	c.link.shut(linger)
+}
+
+// leaveLocked has called what Admit returned, when the connection is over and no
+// handler runs any more.
+func (c *Conn) leaveLocked() {
+	if c.phase != over || c.working || c.leave == nil {
+		return
+	}
+	leave, why := c.leave, c.err
+	c.leave = nil
+	c.end.wg.Go(func() {
+		defer func() {
+			if p := recover(); p != nil {
+				c.end.Logger.Error("leave failed", "conn", c.ID(), "error", &panicError{p, debug.Stack()})
+			}
+		}()
+		leave(why)
+	})
 }
 
 // isDeaf reports whether messages that wait are not to be handled any more.
@@ -125,8 +152,9 @@ func (c *Conn) isDeaf() bool {
 func (c *Conn) sweep(now int64) {
 	e := c.end
 	c.mu.Lock()
-	phase, ended, sendFrom, knows := c.phase, c.ended, c.sendFrom, c.knows
-	parting, paused := c.parting, c.inbox.full(e.MaxInbox)
+	phase, sendFrom, knows := c.phase, c.sendFrom, c.knows
+	ended := max(c.ended, c.hungUp)
+	paused := c.inbox.full(e.MaxInbox)
 	c.mu.Unlock()
 	if phase == over {
 		return
@@ -140,11 +168,12 @@ func (c *Conn) sweep(now int64) {
 	case sendFrom != 0 && late(now, sendFrom, e.WriteTimeout):
 		c.close(&CloseError{Reason: ReasonWriteTimeout}, false)
 	case ended != 0 && late(now, ended, e.WriteTimeout):
-		c.close(parting, false)
+		c.close(&CloseError{Reason: ReasonPeerClosed}, false)
 	case phase == admitted && ended == 0 && e.control && !paused:
 		if knows && late(now, heard, e.PingInterval*5/2) {
 			c.close(&CloseError{Reason: ReasonSilent}, false)
-		} else if (knows || e.dials) && late(now, heard, e.PingInterval) {
+		} else if (knows || e.dials) && late(now, max(heard, c.pinged), e.PingInterval) {
+			c.pinged = now
 			c.sendControl(ping)
 		}
 	}

@@ -69,11 +69,11 @@ func (c *Conn) enqueueLocked(m *Message) (work, kick bool) {
 	return true, false
 }
 
-// refuseLocked answers a question without the handler; what is no question is
-// dropped and counted.
+// refuseLocked answers a question without the handler, though there may be no room:
+// see overdraft. What is no question is dropped and counted.
 func (c *Conn) refuseLocked(m *Message, e *Error) (kick bool) {
 	c.end.stats.refused.Add(1)
-	if !m.parts.isQuestion() || !c.hasRoomLocked(0) {
+	if !m.parts.isQuestion() {
 		return false
 	}
 	answer, err := m.appendAnswer(nil, &Envelope{Status: e.Status, Message: e.Message})
@@ -133,6 +133,7 @@ func (w *worker) take() bool {
 	c.mu.Lock()
 	if c.inbox == nil {
 		c.working = false
+		c.leaveLocked()
 		why, settled := c.parting, c.settledLocked()
 		c.mu.Unlock()
 		if settled {

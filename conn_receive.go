@@ -20,7 +20,7 @@ func (c *Conn) feed(b []byte) (paused bool) {
 		c.in = append(c.in, b...)
 		b = c.in
 	}
-	frames := int64(0)
+	frames, moved := int64(0), false
 	var f frame.Frame
 	var err error
 	for {
@@ -31,6 +31,7 @@ func (c *Conn) feed(b []byte) (paused bool) {
 		var n int
 		f, n, err = c.dec.Next(b)
 		b = b[n:]
+		moved = moved || n > 0
 		if err != nil {
 			break
 		}
@@ -44,13 +45,16 @@ func (c *Conn) feed(b []byte) (paused bool) {
 		return false
 	}
 	switch {
-	case len(b) == 0 || c.inputOver():
+	case c.inputOver():
+		c.in = nil
+		return false
+	case len(b) == 0:
 		c.in = nil
 		c.begun.Store(0)
-		return false
+		return paused
 	case paused:
 		c.begun.Store(0)
-	case frames > 0 || c.begun.Load() == 0:
+	case moved || c.begun.Load() == 0:
 		c.begun.Store(now)
 	}
 	if len(b) != len(c.in) { // otherwise they are the same bytes
@@ -71,11 +75,9 @@ func (c *Conn) gate() (stop, pause bool) {
 	case c.phase == stranger:
 		return false, !c.adm.wants
 	}
-	if c.adm != nil {
-		c.adm = nil
-		c.dec.SetConfig(c.end.admitted)
-	}
-	return false, c.inbox.full(c.end.MaxInbox) && c.asks.none()
+	c.dec.SetConfig(c.end.admitted) // it was the stranger's
+	return false, c.inbox.full(c.end.MaxInbox) && c.asks.none() ||
+		c.out != nil && c.overdrawn(len(c.out.b))
 }
 
 // endInput tells that the peer has ended its stream. It may still read: what has
@@ -102,13 +104,34 @@ func (c *Conn) broken(err error) {
 func (c *Conn) endReading(why *CloseError) {
 	c.mu.Lock()
 	c.ended = c.end.now()
-	c.parting = why
+	if c.parting == nil {
+		c.parting = why
+	}
 	c.asks.fail(why)
 	c.asks = nil
 	settled := c.settledLocked()
 	c.mu.Unlock()
 	if settled {
 		c.close(why, true)
+	}
+}
+
+// mayReadAhead reports whether the driver may read though reading has paused,
+// because no more than so many bytes wait to be looked at. For a stranger it never
+// does: there, what waits may be the answer to its login and the end of its stream.
+func (c *Conn) mayReadAhead(limit int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.phase == admitted && len(c.in) < limit
+}
+
+// hangUp tells that the peer has ended its stream while reading had paused; what
+// has been read and not looked at yet comes before endInput.
+func (c *Conn) hangUp() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.hungUp == 0 {
+		c.hungUp = c.end.now()
 	}
 }
 

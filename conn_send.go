@@ -15,6 +15,9 @@ import (
 // returns a [*CloseError] when the connection is over, and a [*frame.Error] when
 // the message does not fit in a frame.
 func (c *Conn) Push(ctx context.Context, t Type, v any) error {
+	if err := c.end.application(t); err != nil {
+		return err
+	}
 	data, err := c.end.encodePush(v)
 	if err != nil {
 		return fmt.Errorf("longwire: push %v: %w", t, err)
@@ -74,6 +77,14 @@ func (c *Conn) hasRoomLocked(n int) bool {
 		queued += len(c.out.b)
 	}
 	return queued == 0 || c.end.MaxOutbox < 0 || queued+n <= c.end.MaxOutbox
+}
+
+// overdraft is by how many bytes control frames and refusals may exceed MaxOutbox.
+// Beyond it nothing more is read, so that nothing more has to be refused.
+const overdraft = 64 << 10
+
+func (c *Conn) overdrawn(queued int) bool {
+	return c.end.MaxOutbox > 0 && queued >= c.end.MaxOutbox+overdraft
 }
 
 // putLocked queues a frame.
@@ -153,6 +164,7 @@ func (c *Conn) progress(n int) {
 // wrote gives back what takeOut gave. After an error nothing more may be written:
 // the peer may have received the beginning of a frame.
 func (c *Conn) wrote(b *buffer, err error) {
+	overdrawn := c.overdrawn(len(b.b)) // so reading may have paused
 	buffers.put(b)
 	c.mu.Lock()
 	c.sending, c.sendFrom = 0, 0
@@ -163,6 +175,8 @@ func (c *Conn) wrote(b *buffer, err error) {
 	c.mu.Unlock()
 	if err != nil {
 		c.close(&CloseError{Reason: ReasonLost, Err: err}, false)
+	} else if overdrawn {
+		c.link.resume()
 	}
 }
 

@@ -2,6 +2,7 @@ package longwire
 
 import (
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -97,6 +98,9 @@ func (c *Conn) controlArrived(f frame.Frame) {
 		c.knows = true
 	}
 	answered := c.asks.answeredBy(&m)
+	if status := m.parts.status.text(m.Data); answered && c.parting == nil && !statusOK(status) {
+		c.parting = &CloseError{Reason: ReasonNotAdmitted} // whoever closes first
+	}
 	c.mu.Unlock()
 	if answered {
 		return
@@ -122,13 +126,14 @@ func (c *Conn) controlArrived(f frame.Frame) {
 }
 
 // helloArrived gives a hello to Admit. A server without Admit lets everybody in,
-// so there it is answered here; saying it again changes nothing.
+// so there it is answered here; saying it again changes nothing. A client has
+// nothing to answer it with.
 func (c *Conn) helloArrived(m *Message) {
 	c.mu.Lock()
 	kick := false
 	if c.phase == stranger {
 		c.adm.take(m)
-	} else if c.hasRoomLocked(0) {
+	} else if !c.end.dials {
 		e := &Envelope{}
 		if c.hello {
 			e = &Envelope{Status: StatusConflict, Message: "hello has been said"}
@@ -142,4 +147,12 @@ func (c *Conn) helloArrived(m *Message) {
 	if kick {
 		c.link.kick()
 	}
+}
+
+// application refuses the types that are not the application's to send.
+func (e *endpoint) application(t Type) error {
+	if e.control && firstReserved <= t && t <= lastReserved {
+		return fmt.Errorf("longwire: type %v is reserved", t)
+	}
+	return nil
 }

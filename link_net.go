@@ -4,18 +4,27 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 const (
 	smallRead = 4 << 10  // what a quiet connection reads into
 	largeRead = 64 << 10 // what a busy one does
-	writeStep = 64 << 10 // bytes that are written at a time, to see progress
+	lookahead = 64 << 10 // bytes that are read while reading has paused, to notice the end
 
-	lingerWrite = 5 * time.Second        // for what is queued when the connection is closed
-	lingerRead  = 500 * time.Millisecond // for the peer to end its stream in turn
-	lingerBytes = 4 << 20                // that the peer may send meanwhile
+	// A write tells only at its end how much the peer has taken, so a peer that
+	// reads slowly gets its bytes in small steps, or it would seem to take none.
+	firstStep = 16 << 10
+	leastStep = 2 << 10
+	mostStep  = 256 << 10
+	slowStep  = time.Second // a write that takes longer makes the next ones small
+
+	lingerWrite = 5 * time.Second // for what is queued when the connection is closed
+	lingerRead  = time.Second     // for the peer to end its stream in turn
+	lingerBytes = 4 << 20         // that the peer may send meanwhile
 )
 
 // A netLink is the portable driver: a goroutine that reads, over any net.Conn, and
@@ -25,6 +34,7 @@ type netLink struct {
 	nc      net.Conn
 	resumed chan struct{} // holds one token: reading may go on
 	read    chan struct{} // closed when the reading goroutine has ended
+	ahead   atomic.Bool   // it reads though it has paused
 	closing sync.Once     // starts letGo
 }
 
@@ -48,40 +58,74 @@ func (l *netLink) resume() {
 	case l.resumed <- struct{}{}:
 	default:
 	}
+	if l.ahead.Load() {
+		l.nc.SetReadDeadline(time.Unix(1, 0)) // wakes it
+	}
 }
 
 // readLoop reads until the connection is over or its stream is.
 func (l *netLink) readLoop() {
 	defer close(l.read)
-	buf, n := make([]byte, smallRead), 0
+	small := make([]byte, smallRead)
+	buf, n := small, 0
 	for {
-		for l.c.feed(buf[:n]) {
-			n = 0
-			select {
-			case <-l.resumed:
-			case <-l.c.Done():
-			}
-		}
+		l.feed(buf[:n])
 		if l.c.inputOver() {
 			l.drain(buf)
 			return
 		}
-		if n == len(buf) && n < largeRead {
+		switch {
+		case n == len(buf) && n < largeRead:
 			buf = make([]byte, largeRead)
+		case n < smallRead/2:
+			buf = small // it would be held while the connection is quiet
 		}
 		var err error
-		if n, err = l.nc.Read(buf); n > 0 {
-			continue // an error comes again
-		}
-		switch {
-		case err == nil:
+		switch n, err = l.nc.Read(buf); {
+		case n > 0 || err == nil: // an error comes again
 		case errors.Is(err, io.EOF):
+			l.c.hangUp()
+			for l.c.feed(nil) {
+				l.wait()
+			}
 			l.c.endInput()
 			return
+		case errors.Is(err, os.ErrDeadlineExceeded) && l.c.isOver(): // letGo has set it
+			return
+		case errors.Is(err, os.ErrDeadlineExceeded): // resume has set it
+			if l.nc.SetReadDeadline(time.Time{}); l.c.isOver() { // and letGo may have set another
+				l.nc.SetReadDeadline(time.Now().Add(lingerWrite + lingerRead))
+			}
 		default:
 			l.c.close(&CloseError{Reason: ReasonLost, Err: err}, false)
 			return
 		}
+	}
+}
+
+// feed gives the connection what has been read, and waits while it must pause. A
+// little is read ahead then, so that the end of the stream is noticed.
+func (l *netLink) feed(b []byte) {
+	l.ahead.Store(false)
+	for l.c.feed(b) {
+		if b = nil; l.c.mayReadAhead(lookahead) {
+			l.ahead.Store(true)
+			select {
+			case <-l.resumed: // meanwhile, so it may not have seen ahead
+				continue
+			default:
+				return
+			}
+		}
+		l.wait()
+	}
+}
+
+// wait waits until reading may go on.
+func (l *netLink) wait() {
+	select {
+	case <-l.resumed:
+	case <-l.c.Done():
 	}
 }
 
@@ -99,20 +143,40 @@ func (l *netLink) drain(buf []byte) {
 	}
 }
 
-func (l *netLink) kick() { l.c.end.wg.Go(l.flush) }
+// kick writes, on a goroutine that ends when nothing is queued.
+func (l *netLink) kick() { l.c.end.wg.Go(func() { l.flushAll(l.c.takeOut()) }) }
 
-// flush writes until nothing is queued.
+// flush writes what is queued. What others have queued meanwhile it leaves to
+// another goroutine, or they could keep the caller for ever.
 func (l *netLink) flush() {
-	for b := l.c.takeOut(); b != nil; b = l.c.takeOut() {
-		var err error
-		for rest := b.b; len(rest) > 0 && err == nil; {
-			var n int
-			n, err = l.nc.Write(rest[:min(len(rest), writeStep)])
-			l.c.progress(n)
-			rest = rest[n:]
+	if b := l.c.takeOut(); b != nil {
+		l.write(b)
+		if b = l.c.takeOut(); b != nil {
+			l.c.end.wg.Go(func() { l.flushAll(b) })
 		}
-		l.c.wrote(b, err)
 	}
+}
+
+func (l *netLink) flushAll(b *buffer) {
+	for ; b != nil; b = l.c.takeOut() {
+		l.write(b)
+	}
+}
+
+// write writes what takeOut has returned.
+func (l *netLink) write(b *buffer) {
+	var err error
+	step := firstStep
+	for rest := b.b; len(rest) > 0 && err == nil; {
+		n, began := 0, time.Now()
+		n, err = l.nc.Write(rest[:min(len(rest), step)])
+		l.c.progress(n)
+		rest = rest[n:]
+		if step = min(2*step, mostStep); time.Since(began) > slowStep {
+			step = leastStep
+		}
+	}
+	l.c.wrote(b, err)
 }
 
 // shut lets go of the connection: at once, or when what is queued is written and
@@ -125,20 +189,18 @@ func (l *netLink) shut(linger bool) {
 }
 
 func (l *netLink) letGo(linger bool) {
-	if linger {
-		l.nc.SetReadDeadline(time.Now().Add(lingerWrite + lingerRead))
-		l.nc.SetWriteDeadline(time.Now().Add(lingerWrite))
-		for claimed, wait := l.c.unwritten(); claimed || wait != nil; claimed, wait = l.c.unwritten() {
-			if claimed {
-				l.flush()
-			} else {
-				<-wait
-			}
+	l.nc.SetReadDeadline(time.Now().Add(lingerWrite + lingerRead))
+	l.nc.SetWriteDeadline(time.Now().Add(lingerWrite))
+	for claimed, wait := l.c.unwritten(); claimed || wait != nil; claimed, wait = l.c.unwritten() {
+		if claimed {
+			l.flushAll(l.c.takeOut())
+		} else {
+			<-wait
 		}
-		if half, ok := l.nc.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
-			l.nc.SetReadDeadline(time.Now().Add(lingerRead))
-			<-l.read
-		}
+	}
+	if half, ok := l.nc.(interface{ CloseWrite() error }); linger && ok && half.CloseWrite() == nil {
+		l.nc.SetReadDeadline(time.Now().Add(lingerRead))
+		<-l.read
 	}
 	l.nc.Close()
 	<-l.read

@@ -12,7 +12,7 @@ type Reason uint8
 
 const (
 	// ReasonClosed: this side closed it, with Close.
-	ReasonClosed Reason = iota
+	ReasonClosed Reason = iota + 1
 	// ReasonPeerClosed: the peer ended its stream between two frames.
 	ReasonPeerClosed
 	// ReasonLost: reading or writing failed, as after a reset.
@@ -45,7 +45,7 @@ const (
 	// itself.
 	ReasonKicked
 
-	numReasons = iota
+	numReasons = iota + 1
 )
 
 var reasonWords = [numReasons]string{
@@ -68,7 +68,7 @@ var reasonWords = [numReasons]string{
 
 // String returns the reason as one word, as in "peer_closed".
 func (r Reason) String() string {
-	if int(r) < len(reasonWords) {
+	if int(r) < len(reasonWords) && r != 0 {
 		return reasonWords[r]
 	}
 	return fmt.Sprintf("reason_%d", uint8(r))

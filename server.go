@@ -23,8 +23,9 @@ type Server struct {
 	// runs: it calls Conn.Receive for the peer's login, checks it, and returns.
 	// The last message received is answered with what Admit returns: status
 	// "200", or err as a handler's error would be, which also ends the
-	// connection. Leave, if not nil, is called exactly once, when an admitted
-	// connection is over, with its CloseError. Config.AdmitTimeout ends ctx.
+	// connection. Leave, if not nil, is called exactly once, with the CloseError,
+	// when the connection is over and none of its handlers runs any more. ctx is
+	// the connection's; Config.AdmitTimeout ends both.
 	//
 	// Nil admits everybody. A hello is then answered with status "200".
 	Admit func(ctx context.Context, c *Conn) (leave func(reason error), err error)
@@ -37,9 +38,11 @@ type Server struct {
 	invalid error // why end is nil
 
 	mu        sync.Mutex
-	listeners map[net.Listener]struct{}
-	stop      chan struct{} // closed by Shutdown and Close; made with the first listener
+	listeners map[*net.Listener]struct{}
 	stopped   bool
+	stop      chan struct{} // closed when no more is accepted; made with the first listener
+	sweepStop chan struct{} // closed when no time needs to be looked at any more
+	swept     chan struct{} // closed when the sweep has ended
 }
 
 type admitFunc = func(ctx context.Context, c *Conn) (leave func(reason error), err error)
@@ -67,11 +70,11 @@ func (s *Server) Serve(l net.Listener) error {
 	if err != nil {
 		return err
 	}
-	stop, err := s.track(e, l)
+	stop, err := s.track(e, &l)
 	if err != nil {
 		return err
 	}
-	defer s.untrack(e, l)
+	defer s.untrack(e, &l)
 	pause := time.Duration(0)
 	for {
 		nc, err := l.Accept()
@@ -114,23 +117,26 @@ func (s *Server) endpoint() (*endpoint, error) {
 
 // track notes a listener, which Shutdown then waits for. With the first one the
 // sweep begins.
-func (s *Server) track(e *endpoint, l net.Listener) (stop <-chan struct{}, err error) {
+func (s *Server) track(e *endpoint, l *net.Listener) (stop <-chan struct{}, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopped {
 		return nil, ErrServerClosed
 	}
 	if s.listeners == nil {
-		s.listeners = make(map[net.Listener]struct{})
-		s.stop = make(chan struct{})
-		e.wg.Go(func() { e.sweep(s.stop) })
+		s.listeners = make(map[*net.Listener]struct{})
+		s.stop, s.sweepStop, s.swept = make(chan struct{}), make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(s.swept)
+			e.sweep(s.sweepStop)
+		}()
 	}
 	s.listeners[l] = struct{}{}
 	e.wg.Add(1)
 	return s.stop, nil
 }
 
-func (s *Server) untrack(e *endpoint, l net.Listener) {
+func (s *Server) untrack(e *endpoint, l *net.Listener) {
 	s.mu.Lock()
 	delete(s.listeners, l)
 	s.mu.Unlock()
@@ -164,7 +170,8 @@ func (s *Server) Stats() Stats {
 // Shutdown ends the server in good order: it accepts no more, tells peers that
 // understand goaway to come back later, lets handlers and questions in progress
 // finish, refusing new messages with status "503", and closes each connection when
-// nothing is going on there. When ctx ends first, the rest is closed at once and
+// nothing is going on there. It must not be called by a handler or Admit, which it
+// would wait for. When ctx ends first, the rest is closed at once and
 // ctx's error returned; handlers that are still running then run on.
 func (s *Server) Shutdown(ctx context.Context) error {
 	e, err := s.endpoint()
@@ -187,11 +194,25 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}()
 	select {
 	case <-done:
+		s.stopSweep()
 		return nil
 	case <-ctx.Done():
 	}
 	s.Close()
 	return context.Cause(ctx)
+}
+
+// stopSweep ends the sweep, when no connection is left that it could end.
+func (s *Server) stopSweep() {
+	s.mu.Lock()
+	swept := s.swept
+	if swept != nil && !isClosed(s.sweepStop) {
+		close(s.sweepStop)
+	}
+	s.mu.Unlock()
+	if swept != nil {
+		<-swept
+	}
 }
 
 // Close ends the server and all its connections at once.
@@ -206,6 +227,7 @@ func (s *Server) Close() error {
 		c.mu.Unlock()
 		c.close(&CloseError{Reason: ReasonShutdown}, false)
 	}
+	s.stopSweep()
 	return nil
 }
 
@@ -219,7 +241,7 @@ func (s *Server) stopAccepting(e *endpoint) []*Conn {
 	}
 	s.stopped = true
 	for l := range s.listeners {
-		l.Close()
+		(*l).Close()
 	}
 	return e.snapshot(nil)
 }
