@@ -21,6 +21,12 @@ var (
 	}}
 )
 
+// workers are those that have nothing to do.
+var workers = pool[worker]{reset: func(w *worker) (keep bool) {
+	*w = worker{scratch: w.scratch[:0]}
+	return true
+}}
+
 // A pool is a sync.Pool of one type that drops what has grown too large.
 type pool[T any] struct {
 	reset func(*T) (keep bool)

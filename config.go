@@ -79,6 +79,10 @@ type Config struct {
 	// Admit made it a name or an error, and when it refused a Client's hello, quoted.
 	Logger *slog.Logger
 
+	// Portable makes a Server use the driver that it has for every net.Conn also
+	// for plain TCP on Linux, which has one that costs less.
+	Portable bool
+
 	// PoisonData overwrites the data of every message when its handler has
 	// returned, so that a handler which keeps it without Clone shows in tests.
 	PoisonData bool

@@ -33,35 +33,37 @@ type Conn struct {
 	begun  atomic.Int64 // when the unfinished frame in in began; 0 when there is none
 	pinged int64        // when a ping went out last; the sweep's own
 
-	mu    sync.Mutex // guards what follows; never held over I/O or a call of the user's code
-	phase phase
-	err   *CloseError   // why it is over
-	done  chan struct{} // closed when it is over; nil until somebody asks for it
-	index int           // in endpoint.conns, guarded by endpoint.mu
-	id    string        // "" means the remote address
+	mu       sync.Mutex // guards what follows; never held over I/O or a call of the user's code
+	phase    phase
+	working  bool    // a goroutine is handling messages
+	deaf     bool    // messages that wait are not handled any more
+	knows    bool    // the peer has shown that it knows ping and goaway
+	hello    bool    // the peer has said hello
+	flushing bool    // somebody has undertaken to write until out is empty
+	control  control // control frames to send, ahead of out
+	released bool    // the driver has let go of the connection
+
+	adm   *admission // while the peer is a stranger
+	id    string     // "" means the remote address
 	attrs map[any]any
 	leave func(error) // what Admit returned, nil when it has been called
-	after map[*afterFunc]struct{}
+	inbox *batch      // messages for the handler, nil when there are none
+	asks  *asks       // questions of this side without an answer yet; nil when there are none
 
-	adm      *admission    // while the peer is a stranger
-	inbox    *batch        // messages for the handler, nil when there are none
-	working  bool          // a goroutine is handling messages
-	asks     *asks         // questions of this side without an answer yet; nil when there are none
-	knows    bool          // the peer has shown that it knows ping and goaway
-	hello    bool          // the peer has said hello
-	parting  *CloseError   // set: close, for this reason, as soon as nothing is going on
-	ended    int64         // since when nothing more is read, 0 while there is
-	hungUp   int64         // since when the peer has ended its stream while reading had paused, else 0
-	goaway   *goaway       // what the peer said with it, nil if it did not
 	out      *buffer       // frames to send, nil when there are none
-	control  control       // control frames to send, ahead of out
 	sending  int           // bytes that the driver is writing
 	sendFrom int64         // since when it has been writing them, 0 when it is not
-	flushing bool          // somebody has undertaken to write until out is empty
-	deaf     bool          // messages that wait are not handled any more
 	room     chan struct{} // closed when some of that has been written; nil when nobody waits
-	released bool          // the driver has let go of it
-	gone     chan struct{} // closed when it has; nil until somebody waits for it
+
+	parting *CloseError   // set: close, for this reason, as soon as nothing is going on
+	ended   int64         // since when nothing more is read, 0 while there is
+	hungUp  int64         // since when the peer has ended its stream while reading had paused, else 0
+	goaway  *goaway       // what the peer said with it, nil if it did not
+	err     *CloseError   // why it is over
+	done    chan struct{} // closed when it is over; nil until somebody asks for it
+	after   map[*afterFunc]struct{}
+	gone    chan struct{} // closed when the driver has let go; nil until somebody waits for it
+	index   int           // in endpoint.conns, guarded by endpoint.mu
 }
 
 type phase uint8
@@ -82,18 +84,17 @@ type link interface {
 	addrs() (local, remote net.Addr)
 }
 
-// newConn returns a connection whose driver has not begun yet.
-func newConn(e *endpoint, admit admitFunc) *Conn {
-	c := &Conn{end: e, born: e.now()}
+// init makes c a connection whose driver has not begun yet.
+func (c *Conn) init(e *endpoint, admit admitFunc) {
+	c.end, c.born = e, e.now()
 	c.heard.Store(c.born)
 	if admit == nil {
 		c.phase = admitted
 		c.dec = frame.NewDecoder(e.admitted)
-		return c
+		return
 	}
 	c.dec = frame.NewDecoder(e.stranger)
 	c.adm = &admission{admit: admit, arrived: make(chan struct{}, 1)}
-	return c
 }
 
 // ID returns the name that Server.Admit gave the peer with SetID; without one it

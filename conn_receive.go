@@ -152,6 +152,7 @@ func (c *Conn) arrived(f frame.Frame) {
 	c.mu.Lock()
 	work, kick := false, false
 	switch {
+	case c.phase == over: // since gate looked
 	case c.asks.answeredBy(&m):
 	case m.parts.isAnswer():
 		c.end.stats.lateAnswers.Add(1)

@@ -1,7 +1,9 @@
 package longwire
 
 import (
+	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 )
@@ -41,11 +43,16 @@ func (e *endpoint) add(c *Conn) {
 	e.wg.Add(1)
 	e.mu.Lock()
 	c.index = len(e.conns)
+	if len(e.conns) == cap(e.conns) {
+		e.conns = slices.Grow(e.conns, len(e.conns)+64) // twice as many: little garbage
+	}
 	e.conns = append(e.conns, c)
 	e.mu.Unlock()
 	e.stats.opened.Add(1)
 	e.stats.open.Add(1)
-	e.Logger.Info("connection opened", "conn", c.ID())
+	if e.Logger.Enabled(context.Background(), slog.LevelInfo) {
+		e.Logger.Info("connection opened", "conn", c.ID())
+	}
 }
 
 // closed is told when a connection is over.
@@ -56,11 +63,14 @@ func (e *endpoint) closed(c *Conn, why *CloseError) {
 	if why.Reason.peersFault() {
 		level = slog.LevelWarn
 	}
+	if !e.Logger.Enabled(context.Background(), level) {
+		return
+	}
 	attrs := []any{"conn", c.ID(), "reason", why.Reason}
 	if why.Err != nil {
 		attrs = append(attrs, "error", why.Err)
 	}
-	e.Logger.Log(c.context(), level, "connection over", attrs...)
+	e.Logger.Log(context.Background(), level, "connection over", attrs...)
 }
 
 // gone is told when the driver has let go of a connection.

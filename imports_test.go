@@ -23,13 +23,15 @@ func TestImports(t *testing.T) {
 		why     string
 	}{
 		{".", func(p string) bool {
-			return standard(p) || extended(p) || p == module+"/frame"
-		}, "the library stands on the standard library, golang.org/x and the codec; it does not know the gateway or the command"},
+			return standard(p) || extended(p) || p == module+"/frame" || p == module+"/internal/poll"
+		}, "the library stands on the standard library, golang.org/x, the codec and its driver; it does not know the gateway or the command"},
 		{"frame", func(p string) bool {
 			return standard(p) && p != "net" && !strings.HasPrefix(p, "net/")
 		}, "the codec knows io, not networks, and no package of this module"},
 		{"internal/gateway", func(p string) bool { return standard(p) || p == module },
 			"the gateway stands on the library's exported API alone; the big dependencies have packages of their own"},
+		{"internal/poll", func(p string) bool { return standard(p) || extended(p) },
+			"the driver knows descriptors and events, and nothing of connections"},
 		{"internal/logging", func(p string) bool { return standard(p) || p == "github.com/DeRuina/timberjack" },
 			"it is the one importer of the log's rotation"},
 		{"longwiretest", standard, "the network in memory is for users' tests too, and serves the library's own: it needs neither"},

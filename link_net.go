@@ -40,7 +40,8 @@ type netLink struct {
 
 // startNet begins a connection over nc.
 func startNet(e *endpoint, nc net.Conn, admit admitFunc) *Conn {
-	c := newConn(e, admit)
+	c := new(Conn)
+	c.init(e, admit)
 	l := &netLink{c: c, nc: nc, resumed: make(chan struct{}, 1), read: make(chan struct{})}
 	c.link = l
 	e.add(c)
@@ -49,6 +50,17 @@ func startNet(e *endpoint, nc net.Conn, admit admitFunc) *Conn {
 		e.wg.Go(c.admit)
 	}
 	return c
+}
+
+// acceptNet returns a function that accepts connections from any listener.
+func (s *Server) acceptNet(e *endpoint, l net.Listener) func() (*Conn, error) {
+	return func() (*Conn, error) {
+		nc, err := l.Accept()
+		if err != nil {
+			return nil, err
+		}
+		return startNet(e, nc, s.Admit), nil
+	}
 }
 
 func (l *netLink) addrs() (local, remote net.Addr) { return l.nc.LocalAddr(), l.nc.RemoteAddr() }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"net"
+	"os"
 	"sync"
 	"time"
 )
@@ -37,12 +38,13 @@ type Server struct {
 	end     *endpoint
 	invalid error // why end is nil
 
-	mu        sync.Mutex
-	listeners map[*net.Listener]struct{}
-	stopped   bool
-	stop      chan struct{} // closed when no more is accepted; made with the first listener
-	sweepStop chan struct{} // closed when no time needs to be looked at any more
-	swept     chan struct{} // closed when the sweep has ended
+	mu         sync.Mutex
+	listeners  map[*net.Listener]struct{}
+	stopped    bool
+	stop       chan struct{} // closed when no more is accepted; made with the first listener
+	sweepStop  chan struct{} // closed when no time needs to be looked at any more
+	swept      chan struct{} // closed when the sweep has ended
+	background []func()      // end what else serves connections
 }
 
 type admitFunc = func(ctx context.Context, c *Conn) (leave func(reason error), err error)
@@ -75,17 +77,26 @@ func (s *Server) Serve(l net.Listener) error {
 		return err
 	}
 	defer s.untrack(e, &l)
+	accept, err := s.acceptor(e, l, stop)
+	switch {
+	case isClosed(stop):
+		return ErrServerClosed
+	case err != nil:
+		return fmt.Errorf("longwire: listener: %w", err)
+	}
 	pause := time.Duration(0)
 	for {
-		nc, err := l.Accept()
+		c, err := accept()
 		switch {
 		case err == nil:
 			pause = 0
-			s.serveConn(e, nc)
+			if s.isStopped() { // and may not have seen this one
+				c.close(&CloseError{Reason: ReasonShutdown}, false)
+			}
 			continue
 		case isClosed(stop):
 			return ErrServerClosed
-		case errors.Is(err, net.ErrClosed):
+		case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrClosed):
 			return fmt.Errorf("longwire: accept: %w", err)
 		}
 		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
@@ -98,15 +109,10 @@ func (s *Server) Serve(l net.Listener) error {
 	}
 }
 
-// serveConn begins a connection, unless the server has stopped meanwhile.
-func (s *Server) serveConn(e *endpoint, nc net.Conn) {
-	c := startNet(e, nc, s.Admit)
+func (s *Server) isStopped() bool {
 	s.mu.Lock()
-	stopped := s.stopped
-	s.mu.Unlock()
-	if stopped { // and may not have seen this one
-		c.close(&CloseError{Reason: ReasonShutdown}, false)
-	}
+	defer s.mu.Unlock()
+	return s.stopped
 }
 
 // endpoint builds what the connections share, once.
@@ -194,7 +200,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}()
 	select {
 	case <-done:
-		s.stopSweep()
+		s.stopBackground()
 		return nil
 	case <-ctx.Done():
 	}
@@ -202,16 +208,21 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// stopSweep ends the sweep, when no connection is left that it could end.
-func (s *Server) stopSweep() {
+// stopBackground ends what works for all connections, when none is left that needs it.
+func (s *Server) stopBackground() {
 	s.mu.Lock()
 	swept := s.swept
 	if swept != nil && !isClosed(s.sweepStop) {
 		close(s.sweepStop)
 	}
+	background := s.background
+	s.background = nil
 	s.mu.Unlock()
 	if swept != nil {
 		<-swept
+	}
+	for _, end := range background {
+		end()
 	}
 }
 
@@ -227,7 +238,7 @@ func (s *Server) Close() error {
 		c.mu.Unlock()
 		c.close(&CloseError{Reason: ReasonShutdown}, false)
 	}
-	s.stopSweep()
+	s.stopBackground()
 	return nil
 }
 

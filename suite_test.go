@@ -21,15 +21,21 @@ import (
 
 // A network is something that a server can listen on.
 type network struct {
-	slow   bool // bytes arrive one by one: no place for megabytes
-	listen func(t *testing.T) net.Listener
-	dial   func(ctx context.Context, network, address string) (net.Conn, error)
+	slow     bool // bytes arrive one by one: no place for megabytes
+	portable bool // the server is to use the portable driver
+	listen   func(t *testing.T) net.Listener
+	dial     func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // overNetworks runs a test of behaviour over TCP and in memory: what a peer sees
 // must not depend on what carries the bytes.
 func overNetworks(t *testing.T, test func(t *testing.T, n network)) {
 	t.Run("tcp", func(t *testing.T) { test(t, tcp()) })
+	t.Run("portable", func(t *testing.T) {
+		n := tcp()
+		n.portable = true
+		test(t, n)
+	})
 	t.Run("memory", func(t *testing.T) { test(t, memory(&longwiretest.Network{})) })
 	t.Run("bytewise", func(t *testing.T) {
 		n := memory(&longwiretest.Network{MaxRead: 1})
@@ -84,7 +90,9 @@ func serve(t *testing.T, n network, srv *longwire.Server) *bench {
 	if srv.Config.Logger == nil {
 		srv.Config.Logger = slog.New(slog.NewJSONHandler(b.log, nil))
 	}
-	srv.Config.PoisonData = true
+	conf := *srv.Config
+	conf.PoisonData, conf.Portable = true, n.portable
+	srv.Config = &conf
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(l) }()
 	t.Cleanup(func() {

@@ -1,0 +1,148 @@
+package poll
+
+import (
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Socket is a file descriptor that is closed when nobody is using it any more,
+// so that no system call ever reaches a descriptor that has been closed, or that
+// has become another socket's. The zero Socket is not valid.
+type Socket struct {
+	fd    int32
+	state atomic.Int32 // how many are using it, and closing
+}
+
+const closing = 1 << 30
+
+// Init makes s the socket of a descriptor.
+func (s *Socket) Init(fd int) { s.fd = int32(fd) }
+
+// FD returns the descriptor, for the bookkeeping of a Loop.
+func (s *Socket) FD() int { return int(s.fd) }
+
+func (s *Socket) acquire() bool {
+	if s.state.Add(1)&closing != 0 {
+		s.release()
+		return false
+	}
+	return true
+}
+
+func (s *Socket) release() {
+	if s.state.Add(-1) == closing && s.state.CompareAndSwap(closing, closing|1<<29) {
+		unix.Close(int(s.fd))
+	}
+}
+
+// Use calls f with the descriptor, which is not closed meanwhile. When Close has
+// been called by then, after is called too, and the error is [os.ErrClosed].
+func (s *Socket) Use(f func(fd int) error, after func(fd int)) error {
+	if !s.acquire() {
+		return os.ErrClosed
+	}
+	defer s.release()
+	err := f(int(s.fd))
+	if s.state.Load()&closing != 0 {
+		after(int(s.fd))
+		err = os.ErrClosed
+	}
+	return err
+}
+
+// Close closes the descriptor, at once or when the last call on it returns. Calls
+// that begin later fail with [os.ErrClosed]. Before is called before that, when
+// this is the first Close.
+func (s *Socket) Close(before func(fd int)) {
+	s.state.Add(1)
+	for {
+		old := s.state.Load()
+		if old&closing != 0 {
+			break
+		}
+		if s.state.CompareAndSwap(old, old|closing) {
+			before(int(s.fd))
+			break
+		}
+	}
+	s.release()
+}
+
+// Read reads what there is. It returns 0 and nil at the end of the stream, and
+// [syscall.EAGAIN] when there is nothing.
+func (s *Socket) Read(b []byte) (int, error) {
+	return s.io("read", read, b)
+}
+
+// Write writes as much as fits. It returns [syscall.EAGAIN] when nothing does.
+func (s *Socket) Write(b []byte) (int, error) {
+	return s.io("write", write, b)
+}
+
+func (s *Socket) io(name string, call func(fd int, b []byte) (int, syscall.Errno), b []byte) (int, error) {
+	if !s.acquire() {
+		return 0, os.ErrClosed
+	}
+	defer s.release()
+	for {
+		n, errno := call(int(s.fd), b)
+		switch errno {
+		case 0:
+			return n, nil
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return 0, syscall.EAGAIN
+		default:
+			return 0, os.NewSyscallError(name, errno)
+		}
+	}
+}
+
+// CloseWrite ends the stream to the peer.
+func (s *Socket) CloseWrite() error {
+	if !s.acquire() {
+		return os.ErrClosed
+	}
+	defer s.release()
+	return os.NewSyscallError("shutdown", unix.Shutdown(int(s.fd), unix.SHUT_WR))
+}
+
+// LocalAddr returns the address of this end, or other when the socket is closed.
+func (s *Socket) LocalAddr(other net.Addr) net.Addr {
+	if !s.acquire() {
+		return other
+	}
+	defer s.release()
+	switch sa, _ := unix.Getsockname(int(s.fd)); sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return &net.TCPAddr{IP: sa.Addr[:], Port: sa.Port}
+	case *unix.SockaddrInet6:
+		return &net.TCPAddr{IP: sa.Addr[:], Port: sa.Port}
+	}
+	return other
+}
+
+// fetchEvents returns the number of events that are there, without waiting.
+func fetchEvents(epoll int, events []unix.EpollEvent) int {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epoll),
+		uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), 0, 0, 0)
+	if errno != 0 {
+		return 0
+	}
+	return int(n)
+}
+
+// Accept accepts one connection from a listening socket. It returns
+// [syscall.EAGAIN] when there is none.
+func Accept(listener uintptr) (fd int, remote unix.Sockaddr, err error) {
+	fd, remote, err = unix.Accept4(int(listener), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+	if err != nil && err != syscall.EAGAIN {
+		err = os.NewSyscallError("accept4", err)
+	}
+	return fd, remote, err
+}

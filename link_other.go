@@ -1,0 +1,11 @@
+//go:build !linux
+
+package longwire
+
+import "net"
+
+// acceptor returns a function that accepts connections from l with the driver that
+// fits: here, always the portable one.
+func (s *Server) acceptor(e *endpoint, l net.Listener, _ <-chan struct{}) (func() (*Conn, error), error) {
+	return s.acceptNet(e, l), nil
+}
