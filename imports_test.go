@@ -32,6 +32,9 @@ func TestImports(t *testing.T) {
 			"the gateway stands on the library's exported API alone; the big dependencies have packages of their own"},
 		{"internal/poll", func(p string) bool { return standard(p) || extended(p) },
 			"the driver knows descriptors and events, and nothing of connections"},
+		{"internal/bench", func(p string) bool {
+			return standard(p) || p == module+"/frame" || p == "github.com/HdrHistogram/hdrhistogram-go"
+		}, "the load side measures any server of frames; it is the one importer of the histogram"},
 		{"internal/logging", func(p string) bool { return standard(p) || p == "github.com/DeRuina/timberjack" },
 			"it is the one importer of the log's rotation"},
 		{"longwiretest", standard, "the network in memory is for users' tests too, and serves the library's own: it needs neither"},

@@ -48,6 +48,7 @@ func TestScript(t *testing.T) {
 			"exits": cmdExits,
 			"count": cmdCount,
 			"hub":   cmdHub,
+			"bench": cmdBench,
 		},
 	})
 }
