@@ -77,8 +77,8 @@ const (
 // A link is what a driver gives a connection: the other half of the connection,
 // the one that does I/O. Its methods are never called with Conn.mu held.
 type link interface {
-	flush()           // write until takeOut returns nil; the caller has claimed it and may block
-	kick()            // do the same without blocking the caller
+	flush()           // write what is queued; the caller has claimed the writing, and may block
+	kick()            // do the same without blocking the caller; either keeps the claim until takeOut returns nil
 	resume()          // reading had paused and may go on
 	shut(linger bool) // the connection is over: let go, at once or after what is queued
 	addrs() (local, remote net.Addr)

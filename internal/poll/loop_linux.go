@@ -119,8 +119,8 @@ func (l *Loop[H]) control(op, fd int, ev *unix.EpollEvent) error {
 	return nil
 }
 
-// Remove forgets a socket, if it knows it. It must be called before the descriptor is closed, which
-// is what ends the watching.
+// Remove forgets a socket, if it knows it. It must be called before the descriptor
+// is closed, which is what ends the watching.
 func (l *Loop[H]) Remove(fd int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -146,34 +146,34 @@ func (l *Loop[H]) run(wait syscall.RawConn) {
 	defer close(l.done)
 	raw := make([]unix.EpollEvent, maxEvents)
 	buf := make([]byte, readBuffer)
-	var todo []due[H]
+	var ready []due[H]
 	n := 0
 	fetch := func(epoll uintptr) (done bool) {
 		n = fetchEvents(int(epoll), raw)
-		return n > 0 || len(todo) > 0 // otherwise wait
+		return n > 0 || len(ready) > 0 // otherwise wait
 	}
 	for {
 		if wait.Read(fetch) != nil {
 			return
 		}
-		l.lookUp(raw[:n], &todo)
-		more := todo[:0]
-		for _, d := range todo {
+		l.lookUp(raw[:n], &ready)
+		more := ready[:0]
+		for _, d := range ready {
 			if again := d.handler.Ready(d.events, buf); again != 0 {
 				more = append(more, due[H]{d.handler, again})
 			}
 		}
-		clear(todo[len(more):])
-		todo = more
+		clear(ready[len(more):])
+		ready = more
 		runtime.Gosched() // what the handlers have started may run
 	}
 }
 
 // lookUp appends the handlers of the events.
-func (l *Loop[H]) lookUp(events []unix.EpollEvent, todo *[]due[H]) {
+func (l *Loop[H]) lookUp(events []unix.EpollEvent, ready *[]due[H]) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	carried := len(*todo) // handlers that have more to do: few, as a rule none
+	carried := len(*ready) // handlers that have more to do: few, as a rule none
 events:
 	for _, ev := range events {
 		s := l.slot(int(ev.Fd))
@@ -191,11 +191,11 @@ events:
 			e |= HungUp | Readable
 		}
 		for i := range carried {
-			if d := &(*todo)[i]; d.handler == s.handler {
+			if d := &(*ready)[i]; d.handler == s.handler {
 				d.events |= e
 				continue events
 			}
 		}
-		*todo = append(*todo, due[H]{s.handler, e})
+		*ready = append(*ready, due[H]{s.handler, e})
 	}
 }
