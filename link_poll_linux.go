@@ -109,7 +109,7 @@ func (l *pollLink) Ready(ev poll.Events, buf []byte) (again poll.Events) {
 }
 
 // read reads what there is, unless reading has paused. It reports whether it has
-// come to the end of it for now. When somebody else is reading, that one looks
+// come to the end of it. When somebody else is reading, that one looks
 // again.
 func (l *pollLink) read(buf []byte) (done bool) {
 	for !l.reading.CompareAndSwap(readIdle, readBusy) {

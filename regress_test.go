@@ -37,17 +37,21 @@ func TestReceiveThatGaveUpBlocksNobody(t *testing.T) {
 				t.Errorf("Receive without a message: %v", err)
 			}
 			time.Sleep(30 * time.Millisecond)
-			for range 5 {
-				c.Receive(short)
+			_, err := c.Receive(short) // which has ended, with a message there
+			time.Sleep(30 * time.Millisecond)
+			if err != nil {
+				_, err = c.Receive(ctx)
 			}
-			_, err := c.Receive(ctx)
 			return nil, err
 		}})
-		p := b.peer()
-		time.Sleep(20 * time.Millisecond)
-		p.send(append(wire(1, "a"), wire(2, "b")...))
-		p.wantAnswer(1, "", "200")
-		p.wantAnswer(2, "", "200")
+		for range 20 {
+			p := b.peer()
+			time.Sleep(20 * time.Millisecond)
+			p.send(append(wire(1, "a"), wire(2, "b")...))
+			p.wantAnswer(1, "", "200")
+			p.wantAnswer(2, "", "200")
+			p.nc.Close()
+		}
 	})
 }
 
@@ -238,17 +242,19 @@ func TestHandlerIsNotCapturedByPushes(t *testing.T) {
 					ctx, stop = context.WithCancel(context.Background())
 					for range 5 {
 						go func() {
+							time.Sleep(time.Millisecond) // the answer is being written by now
 							for c.Push(ctx, 9, longwire.Raw(make([]byte, 10_000))) == nil {
 							}
 						}()
 					}
 				}
 				handled <- time.Now()
-				return longwire.Raw("x"), nil
+				return longwire.Raw(make([]byte, 10_000)), nil
 			})})
 		p := b.peer()
 		p.sendFrame(1, "")
 		<-handled
+		time.Sleep(2 * time.Millisecond)
 		var reader sync.WaitGroup
 		reader.Go(func() {
 			buf := make([]byte, 1000)
