@@ -108,6 +108,16 @@ func TestFirstReasonCounts(t *testing.T) {
 	}
 }
 
+func TestCloseForNoReason(t *testing.T) {
+	b := serve(t, memory(&longwiretest.Network{}), &longwire.Server{})
+	for i, reason := range []longwire.Reason{0, 200, longwire.ReasonKicked + 1} {
+		p := b.peer()
+		b.only().Close(reason)
+		p.wantEnd()
+		b.wantClosed(longwire.ReasonClosed, int64(i+1))
+	}
+}
+
 func TestResetIsNoticedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := serve(t, memory(&longwiretest.Network{}), &longwire.Server{Handler: ok})

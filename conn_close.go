@@ -11,8 +11,12 @@ import (
 // is queued is still written, for up to 5 seconds, behind the caller's back;
 // messages that have arrived and not been handled are dropped, and so is the answer
 // of a handler that calls it. Only the first end of a connection counts. Close
-// never blocks; Shutdown is the patient one.
+// never blocks; Shutdown is the patient one. A value that is none of the Reason
+// constants counts as ReasonClosed.
 func (c *Conn) Close(reason Reason) {
+	if reason == 0 || reason >= numReasons {
+		reason = ReasonClosed
+	}
 	c.mu.Lock()
 	c.deaf = true
 	c.mu.Unlock()
