@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"net"
+	"net/netip"
 	"runtime"
 	"sync/atomic"
 	"syscall"
@@ -17,14 +18,14 @@ import (
 // A poller is the loops of a server, one for each processor.
 type poller struct {
 	local net.Addr // the listener's
-	loops []*poll.Loop[*pollLink]
+	loops []*poll.Loop[*pollConn]
 	next  atomic.Uint32
 }
 
 func newPoller(local net.Addr) (*poller, error) {
 	p := &poller{local: local}
 	for range runtime.GOMAXPROCS(0) {
-		l, err := poll.NewLoop[*pollLink]()
+		l, err := poll.NewLoop[*pollConn]()
 		if err != nil {
 			p.close()
 			return nil, err
@@ -56,6 +57,7 @@ func (s *Server) acceptor(e *endpoint, l net.Listener, stop <-chan struct{}) (fu
 		return nil, err
 	}
 	a := &acceptLink{raw: raw, stop: stop, ready: make(chan struct{}, 1), timer: time.NewTimer(sweepEvery)}
+	a.try = func(fd uintptr) { a.fd, a.remote, a.err = poll.Accept(int(fd)) }
 	if a.loop, err = poll.NewLoop[*acceptLink](); err != nil {
 		p.close()
 		return nil, err
@@ -76,11 +78,10 @@ func (s *Server) acceptor(e *endpoint, l net.Listener, stop <-chan struct{}) (fu
 		return nil, cmp.Or(err, ErrServerClosed)
 	}
 	return func() (*Conn, error) {
-		fd, remote, err := a.accept()
-		if err != nil {
+		if err := a.accept(); err != nil {
 			return nil, err
 		}
-		return startPoll(e, p, fd, remote, s.Admit), nil
+		return startPoll(e, p, a.fd, a.remote, s.Admit), nil
 	}, nil
 }
 
@@ -91,31 +92,33 @@ type acceptLink struct {
 	stop  <-chan struct{}
 	ready chan struct{} // holds one token: there may be a connection
 	timer *time.Timer
+
+	try    func(fd uintptr) // accepts a connection, into what follows; a field because making it allocates
+	fd     int
+	remote netip.AddrPort
+	err    error
 }
 
 // Ready is called by the loop.
-func (a *acceptLink) Ready(poll.Events, []byte) (again poll.Events) {
+func (a *acceptLink) Ready(*poll.Turn, poll.Events) {
 	select {
 	case a.ready <- struct{}{}:
 	default:
 	}
-	return 0
 }
 
 // accept waits for a connection. That the listener has been closed by another it
 // notices within a second.
-func (a *acceptLink) accept() (fd int, remote unix.Sockaddr, err error) {
+func (a *acceptLink) accept() error {
 	for {
-		var failed error
-		err := a.raw.Control(func(listener uintptr) { fd, remote, failed = poll.Accept(listener) })
-		if err != nil {
-			return 0, nil, errors.Join(net.ErrClosed, err)
+		if err := a.raw.Control(a.try); err != nil {
+			return errors.Join(net.ErrClosed, err)
 		}
 		switch {
-		case errors.Is(failed, syscall.ECONNABORTED), errors.Is(failed, syscall.EINTR):
+		case errors.Is(a.err, syscall.ECONNABORTED), errors.Is(a.err, syscall.EINTR):
 			continue // it is gone already; there may be another
-		case !errors.Is(failed, syscall.EAGAIN):
-			return fd, remote, failed
+		case !errors.Is(a.err, syscall.EAGAIN):
+			return a.err
 		}
 		a.timer.Reset(sweepEvery)
 		select {

@@ -41,7 +41,7 @@ func (c *Conn) strangerLocked() (*admission, error) {
 	case admitted:
 		return nil, errNotStranger
 	}
-	return c.adm, nil
+	return c.rare.adm, nil
 }
 
 // Receive returns the next message of a peer that is not admitted yet. It is for
@@ -99,7 +99,7 @@ func (c *Conn) Answer(ctx context.Context, m *Message, answer any) error {
 // admit lets the peer in, or not.
 func (c *Conn) admit() {
 	c.mu.Lock()
-	a := c.adm
+	a := c.rare.adm
 	c.mu.Unlock()
 	var leave func(error)
 	err := errors.New("longwire: Admit ended its goroutine")
@@ -129,7 +129,7 @@ func (c *Conn) judge(a *admission, leave func(error), err error) {
 	}
 	c.mu.Lock()
 	if err == nil {
-		c.leave = leave
+		c.rare.leave = leave
 	}
 	if c.phase == over {
 		c.leaveLocked()
@@ -141,7 +141,7 @@ func (c *Conn) judge(a *admission, leave func(error), err error) {
 	}
 	if err == nil {
 		c.phase = admitted
-		c.adm = nil
+		c.rare.adm = nil
 	}
 	c.mu.Unlock()
 	if err != nil { // over before the peer learns of it and can end it in its own way

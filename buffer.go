@@ -5,27 +5,39 @@ import "sync"
 // keepCap is the size of the largest buffer that is kept for reuse.
 const keepCap = 64 << 10
 
-// A buffer is bytes to send.
-type buffer struct{ b []byte }
+// A buffer is bytes: a piece of what is to be sent, or the beginning of a frame that
+// has arrived.
+type buffer struct {
+	b      []byte
+	shared []byte // in place of b: a frame that other connections send too
+	frames int
+
+	next *buffer // behind this one in Conn.out
+
+	// Of all in Conn.out, in the first of them.
+	last *buffer
+	size int // bytes
+}
+
+func (b *buffer) bytes() []byte {
+	if b.shared != nil {
+		return b.shared
+	}
+	return b.b
+}
 
 // buffers and batches keep what connections need while something goes on, so that
 // an idle one holds none.
 var (
 	buffers = pool[buffer]{reset: func(b *buffer) (keep bool) {
-		b.b = b.b[:0]
+		*b = buffer{b: b.b[:0]}
 		return cap(b.b) <= keepCap
 	}}
-	batches = pool[batch]{reset: func(b *batch) (keep bool) {
-		b.bytes, b.msgs = b.bytes[:0], b.msgs[:0]
-		return cap(b.bytes) <= keepCap && cap(b.msgs) <= 1024
-	}}
+	batches = pool[batch]{reset: (*batch).reset}
 )
 
 // workers are those that have nothing to do.
-var workers = pool[worker]{reset: func(w *worker) (keep bool) {
-	*w = worker{scratch: w.scratch[:0]}
-	return true
-}}
+var workers = pool[worker]{reset: (*worker).reset}
 
 // A pool is a sync.Pool of one type that drops what has grown too large.
 type pool[T any] struct {

@@ -241,7 +241,10 @@ func (g *goaway) wait() time.Duration {
 func (c *Conn) saidGoaway() *goaway {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.goaway
+	if c.rare == nil {
+		return nil
+	}
+	return c.rare.goaway
 }
 
 // sweepAlone sweeps a connection that no server does.

@@ -94,7 +94,9 @@ type settings struct {
 	codec    *frame.Codec
 	stranger *frame.Config // how the bytes of a peer that is not admitted are cut
 	admitted *frame.Config
-	control  bool // the format's type field has room for the reserved types
+	overhead int  // bytes of a frame that are not data
+	maxType  Type // that the format's type field can say
+	control  bool // and it has room for the reserved types
 }
 
 // build fills in the defaults. An error names the field at fault.
@@ -130,7 +132,8 @@ func (c *Config) build() (*settings, error) {
 	}
 	s.stranger = &frame.Config{Codec: s.codec, MaxFrame: min(s.MaxFrame, max(unadmittedMaxFrame, s.codec.Overhead()))}
 	s.admitted = &frame.Config{Codec: s.codec, MaxFrame: s.MaxFrame, Resync: s.Resync}
-	s.control = s.codec.MaxType() >= lastReserved
+	s.overhead, s.maxType = s.codec.Overhead(), s.codec.MaxType()
+	s.control = s.maxType >= lastReserved
 	return s, nil
 }
 

@@ -17,53 +17,70 @@ import (
 // then its messages go to the handler, then the connection is over, for one
 // Reason, and every call that waits on it returns.
 //
-// Conn does no I/O. A driver gives it the bytes that arrive (feed, endInput) and
-// takes the bytes to send (takeOut, wrote); Conn reaches the driver through link.
+// Conn does no I/O. A driver gives it the bytes that arrive (feed, endInput) and is
+// given the bytes to send (link.flush, wrote).
 type Conn struct {
 	end  *endpoint // what the connections of one Server or Client share
 	link link
-	born int64 // by the endpoint's clock, as are all times here
 
 	// Owned by the driver's reading side, one goroutine at a time.
 	dec frame.Decoder
-	in  []byte // read and not yet understood
-
-	// Written by the reading side, looked at by the sweep.
-	heard  atomic.Int64 // when bytes arrived last
-	begun  atomic.Int64 // when the unfinished frame in in began; 0 when there is none
-	pinged int64        // when a ping went out last; the sweep's own
+	in  *buffer // read and not yet understood, nil when there is nothing
 
 	mu       sync.Mutex // guards what follows; never held over I/O or a call of the user's code
 	phase    phase
-	working  bool    // a goroutine is handling messages
-	deaf     bool    // messages that wait are not handled any more
+	working  bool    // somebody is handling messages
+	inline   bool    // and does it on the driver's goroutine
 	knows    bool    // the peer has shown that it knows ping and goaway
 	hello    bool    // the peer has said hello
 	flushing bool    // somebody has undertaken to write until out is empty
+	choked   bool    // reading has paused because too much is queued
 	control  control // control frames to send, ahead of out
 	released bool    // the driver has let go of the connection
 
-	adm   *admission // while the peer is a stranger
-	id    string     // "" means the remote address
-	attrs map[any]any
-	leave func(error) // what Admit returned, nil when it has been called
-	inbox *batch      // messages for the handler, nil when there are none
-	asks  *asks       // questions of this side without an answer yet; nil when there are none
+	deaf  atomic.Bool // messages that wait are not handled any more
+	index int32       // in endpoint.conns, guarded by endpoint.mu
 
-	out      *buffer       // frames to send, nil when there are none
-	sending  int           // bytes that the driver is writing
-	sendFrom int64         // since when it has been writing them, 0 when it is not
-	room     chan struct{} // closed when some of that has been written; nil when nobody waits
+	born     tick
+	heard    tick // when bytes arrived last
+	begun    tick // when the unfinished frame in in began; only the reading side writes it
+	pinged   tick // when a ping went out last
+	sendFrom tick // since when the peer has taken nothing of what is being written
+	ended    tick // since when nothing more is read
+	hungUp   tick // since when the peer has ended its stream while reading had paused
 
-	parting *CloseError   // set: close, for this reason, as soon as nothing is going on
-	ended   int64         // since when nothing more is read, 0 while there is
-	hungUp  int64         // since when the peer has ended its stream while reading had paused, else 0
-	goaway  *goaway       // what the peer said with it, nil if it did not
-	err     *CloseError   // why it is over
-	done    chan struct{} // closed when it is over; nil until somebody asks for it
-	after   map[*afterFunc]struct{}
-	gone    chan struct{} // closed when the driver has let go; nil until somebody waits for it
-	index   int           // in endpoint.conns, guarded by endpoint.mu
+	inbox *batch // messages for the handler, nil when there are none
+	asks  *asks  // questions of this side without an answer yet; nil when there are none
+
+	out     *buffer // frames to send, nil when there are none
+	sending int     // bytes that the driver is writing
+
+	parting *CloseError // set: close, for this reason, as soon as nothing is going on
+	err     *CloseError // why it is over
+	rare    *rare       // what few connections have; nil while this one has none of it
+}
+
+// rare is the part of a connection that an idle one can do without.
+type rare struct {
+	adm    *admission // while the peer is a stranger
+	id     string     // "" means the remote address
+	attrs  map[any]any
+	leave  func(error) // what Admit returned, nil when it has been called
+	goaway *goaway     // what the peer said with it, nil if it did not
+	after  map[*afterFunc]struct{}
+
+	// Channels that are nil until somebody waits.
+	room chan struct{} // closed when some of what is queued has been written
+	done chan struct{} // closed when the connection is over
+	gone chan struct{} // closed when the driver has let go and no handler runs
+}
+
+// rareLocked returns the rare part to write to.
+func (c *Conn) rareLocked() *rare {
+	if c.rare == nil {
+		c.rare = new(rare)
+	}
+	return c.rare
 }
 
 type phase uint8
@@ -77,31 +94,35 @@ const (
 // A link is what a driver gives a connection: the other half of the connection,
 // the one that does I/O. Its methods are never called with Conn.mu held.
 type link interface {
-	flush()           // write what is queued; the caller has claimed the writing, and may block
-	kick()            // do the same without blocking the caller; either keeps the claim until takeOut returns nil
+	flush(b *buffer)  // write b, which the caller has claimed, and then what wrote returns; may block
+	kick(b *buffer)   // do the same without blocking the caller
 	resume()          // reading had paused and may go on
+	yield()           // the caller may be on the driver's goroutine, and is about to block
 	shut(linger bool) // the connection is over: let go, at once or after what is queued
 	addrs() (local, remote net.Addr)
 }
 
 // init makes c a connection whose driver has not begun yet.
-func (c *Conn) init(e *endpoint, admit admitFunc) {
-	c.end, c.born = e, e.now()
-	c.heard.Store(c.born)
+func (c *Conn) init(e *endpoint, l link, admit admitFunc) {
+	c.end, c.link, c.born = e, l, e.now()
+	c.heard = c.born
 	if admit == nil {
 		c.phase = admitted
 		c.dec = frame.NewDecoder(e.admitted)
 		return
 	}
 	c.dec = frame.NewDecoder(e.stranger)
-	c.adm = &admission{admit: admit, arrived: make(chan struct{}, 1)}
+	c.rare = &rare{adm: &admission{admit: admit, arrived: make(chan struct{}, 1)}}
 }
 
 // ID returns the name that Server.Admit gave the peer with SetID; without one it
 // is the remote address.
 func (c *Conn) ID() string {
 	c.mu.Lock()
-	id := c.id
+	id := ""
+	if c.rare != nil {
+		id = c.rare.id
+	}
 	c.mu.Unlock()
 	if id == "" {
 		id = c.RemoteAddr().String()
@@ -112,7 +133,7 @@ func (c *Conn) ID() string {
 // SetID gives the peer a name, in Server.Admit as a rule. It may appear in logs.
 func (c *Conn) SetID(id string) {
 	c.mu.Lock()
-	c.id = id
+	c.rareLocked().id = id
 	c.mu.Unlock()
 }
 
@@ -120,7 +141,10 @@ func (c *Conn) SetID(id string) {
 func (c *Conn) Value(key any) any {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.attrs[key]
+	if c.rare == nil {
+		return nil
+	}
+	return c.rare.attrs[key]
 }
 
 // SetValue keeps a value with the connection. Like a context's, keys should have a
@@ -128,10 +152,11 @@ func (c *Conn) Value(key any) any {
 func (c *Conn) SetValue(key, value any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.attrs == nil {
-		c.attrs = make(map[any]any)
+	r := c.rareLocked()
+	if r.attrs == nil {
+		r.attrs = make(map[any]any)
 	}
-	c.attrs[key] = value
+	r.attrs[key] = value
 }
 
 // RemoteAddr returns the peer's address.
@@ -148,13 +173,14 @@ func (c *Conn) Done() <-chan struct{} {
 }
 
 func (c *Conn) doneLocked() chan struct{} {
-	if c.done == nil {
-		c.done = make(chan struct{})
+	r := c.rareLocked()
+	if r.done == nil {
+		r.done = make(chan struct{})
 		if c.phase == over {
-			close(c.done)
+			close(r.done)
 		}
 	}
-	return c.done
+	return r.done
 }
 
 // Err returns why the connection is over, a [*CloseError], and nil while it is not.
@@ -189,8 +215,16 @@ type connContext Conn
 
 func (c *connContext) Deadline() (deadline time.Time, ok bool) { return time.Time{}, false }
 func (c *connContext) Done() <-chan struct{}                   { return (*Conn)(c).Done() }
-func (c *connContext) Value(any) any                           { return nil }
-func (c *connContext) String() string                          { return "longwire: the life of a connection" }
+
+// Value returns the connection to yield, and nil to everybody else.
+func (c *connContext) Value(key any) any {
+	if key == (handledBy{}) {
+		return (*Conn)(c)
+	}
+	return nil
+}
+
+func (c *connContext) String() string { return "longwire: the life of a connection" }
 
 // An afterFunc is a function that waits for the end of a connection.
 type afterFunc struct{ f func() }
@@ -204,16 +238,17 @@ func (c *connContext) AfterFunc(f func()) (stop func() bool) {
 		go f()
 		return func() bool { return false }
 	}
-	if c.after == nil {
-		c.after = make(map[*afterFunc]struct{})
+	r := (*Conn)(c).rareLocked()
+	if r.after == nil {
+		r.after = make(map[*afterFunc]struct{})
 	}
 	a := &afterFunc{f}
-	c.after[a] = struct{}{}
+	r.after[a] = struct{}{}
 	return func() bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		_, waiting := c.after[a]
-		delete(c.after, a)
+		_, waiting := r.after[a]
+		delete(r.after, a)
 		return waiting
 	}
 }

@@ -89,6 +89,8 @@ func (c *Conn) await(ctx context.Context, a *ask, t Type, data []byte, answer an
 	if err := c.send(ctx, t, data); err != nil {
 		return err
 	}
+	c.yield()
+	yield(ctx)
 	select {
 	case <-a.gone:
 	case <-ctx.Done():
@@ -237,6 +239,7 @@ func (c *Conn) expectType(ctx context.Context, t Type) (*ask, error) {
 			break
 		}
 		c.mu.Unlock()
+		yield(ctx)
 		select {
 		case <-before.gone:
 		case <-ctx.Done():

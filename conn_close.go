@@ -17,9 +17,7 @@ func (c *Conn) Close(reason Reason) {
 	if reason == 0 || reason >= numReasons {
 		reason = ReasonClosed
 	}
-	c.mu.Lock()
-	c.deaf = true
-	c.mu.Unlock()
+	c.deaf.Store(true)
 	c.close(&CloseError{Reason: reason}, true)
 }
 
@@ -34,14 +32,16 @@ func (c *Conn) Close(reason Reason) {
 func (c *Conn) Shutdown(ctx context.Context) error {
 	c.closeWhenIdle(ReasonClosed)
 	c.mu.Lock()
-	if c.gone == nil {
-		c.gone = make(chan struct{})
-		if c.released {
-			close(c.gone)
+	r := c.rareLocked()
+	if r.gone == nil {
+		r.gone = make(chan struct{})
+		if c.goneLocked() {
+			close(r.gone)
 		}
 	}
-	gone := c.gone
+	gone := r.gone
 	c.mu.Unlock()
+	yield(ctx)
 	select {
 	case <-gone:
 	case <-ctx.Done():
@@ -56,13 +56,30 @@ func (c *Conn) Shutdown(ctx context.Context) error {
 	return c.err
 }
 
-// release is told when the driver has let go of the connection.
+// goneLocked reports whether nothing works for the connection any more.
+func (c *Conn) goneLocked() bool { return c.released && !c.working }
+
+// release is told when the driver has let go of the connection, and c.in with it.
 func (c *Conn) release() {
+	if c.in != nil {
+		buffers.put(c.in)
+		c.in = nil
+	}
+	c.mu.Lock()
+	c.released = true
+	gone := c.goneLocked()
+	c.mu.Unlock()
+	if gone {
+		c.end.gone(c)
+	}
+}
+
+// forgotten tells those who wait for it that the connection is gone.
+func (c *Conn) forgotten() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.released = true
-	if c.gone != nil {
-		close(c.gone)
+	if c.rare != nil && c.rare.gone != nil {
+		close(c.rare.gone)
 	}
 }
 
@@ -108,14 +125,16 @@ func (c *Conn) close(why *CloseError, linger bool) {
 	c.err = why
 	c.asks.fail(why)
 	c.asks = nil
-	if c.deaf {
+	if c.deaf.Load() {
 		c.inbox = nil
 	}
-	if c.done != nil {
-		close(c.done)
+	var after map[*afterFunc]struct{}
+	if r := c.rare; r != nil {
+		if r.done != nil {
+			close(r.done)
+		}
+		after, r.after = r.after, nil
 	}
-	after := c.after
-	c.after = nil
 	c.leaveLocked()
 	c.mu.Unlock()
 
@@ -129,11 +148,11 @@ func (c *Conn) close(why *CloseError, linger bool) {
 // leaveLocked has called what Admit returned, when the connection is over and no
 // handler runs any more.
 func (c *Conn) leaveLocked() {
-	if c.phase != over || c.working || c.leave == nil {
+	if c.phase != over || c.working || c.rare == nil || c.rare.leave == nil {
 		return
 	}
-	leave, why := c.leave, c.err
-	c.leave = nil
+	leave, why := c.rare.leave, c.err
+	c.rare.leave = nil
 	c.end.wg.Go(func() {
 		defer func() {
 			if p := recover(); p != nil {
@@ -144,27 +163,19 @@ func (c *Conn) leaveLocked() {
 	})
 }
 
-// isDeaf reports whether messages that wait are not to be handled any more.
-func (c *Conn) isDeaf() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.deaf
-}
-
 // sweep looks at what the connection has been waiting for, once a second. It is
 // the one place where time ends a connection.
-func (c *Conn) sweep(now int64) {
+func (c *Conn) sweep(now tick) {
 	e := c.end
 	c.mu.Lock()
-	phase, sendFrom, knows := c.phase, c.sendFrom, c.knows
-	ended := max(c.ended, c.hungUp)
+	phase, sendFrom, knows, heard, begun, ended, pinged := c.phase, c.sendFrom, c.knows, c.heard, c.begun, c.ended, c.pinged
+	if ended == 0 {
+		ended = c.hungUp
+	}
 	paused := c.inbox.full(e.MaxInbox)
 	c.mu.Unlock()
-	if phase == over {
-		return
-	}
-	heard, begun := c.heard.Load(), c.begun.Load()
 	switch {
+	case phase == over:
 	case phase == stranger && late(now, c.born, e.AdmitTimeout):
 		c.close(&CloseError{Reason: ReasonAdmitTimeout}, true)
 	case begun != 0 && late(now, begun, e.FrameTimeout):
@@ -176,8 +187,10 @@ func (c *Conn) sweep(now int64) {
 	case phase == admitted && ended == 0 && e.control && !paused:
 		if knows && late(now, heard, e.PingInterval*5/2) {
 			c.close(&CloseError{Reason: ReasonSilent}, false)
-		} else if (knows || e.dials) && late(now, max(heard, c.pinged), e.PingInterval) {
+		} else if (knows || e.dials) && late(now, heard, e.PingInterval) && (pinged == 0 || late(now, pinged, e.PingInterval)) {
+			c.mu.Lock()
 			c.pinged = now
+			c.mu.Unlock()
 			c.sendControl(ping)
 		}
 	}

@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"math"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/longwire/longwire/frame"
@@ -21,37 +21,50 @@ const (
 	flushAfter = 2 * time.Millisecond
 )
 
-// A batch is messages that wait for the handler, with their data in one piece.
+// A batch is messages that wait for the handler.
 type batch struct {
-	bytes []byte
-	msgs  []queued
+	msgs []Message
+	size int    // what they count
+	data []byte // the latest piece of memory for their data
 }
 
-type queued struct {
-	typ   Type
-	data  span // in batch.bytes
-	parts parts
-}
-
+// add adds a copy of m.
 func (b *batch) add(m *Message) {
-	from := uint32(len(b.bytes))
-	b.bytes = append(b.bytes, m.Data...)
-	b.msgs = append(b.msgs, queued{typ: m.Type, data: span{from, uint32(len(b.bytes))}, parts: m.parts})
+	if n := len(m.Data); cap(b.data)-len(b.data) < n {
+		b.data = make([]byte, 0, max(n, min(2*cap(b.data), keepCap), 512)) // the messages keep the one before
+	}
+	from := len(b.data)
+	b.data = append(b.data, m.Data...)
+	q := b.next()
+	*q = *m
+	q.Data = b.data[from:len(b.data):len(b.data)]
+	b.size += len(m.Data) + queuedOverhead
 }
 
-// full reports whether no more messages should join; a nil batch is empty. No
-// limit means 2 GiB, so that a span can say where each of them is.
-func (b *batch) full(limit int) bool {
-	if limit < 0 {
-		limit = math.MaxInt32
+// next adds a message and returns it, zero, to be filled in.
+func (b *batch) next() *Message {
+	if n := len(b.msgs); n < cap(b.msgs) {
+		b.msgs = b.msgs[:n+1]
+	} else {
+		b.msgs = append(b.msgs, Message{})
 	}
-	return b != nil && len(b.bytes)+queuedOverhead*len(b.msgs) >= limit
+	return &b.msgs[len(b.msgs)-1]
+}
+
+// full reports whether no more messages should join; a nil batch is empty. Negative
+// means no limit.
+func (b *batch) full(limit int) bool { return b != nil && limit >= 0 && b.size >= limit }
+
+func (b *batch) reset() (keep bool) {
+	clear(b.msgs)
+	b.msgs, b.size, b.data = b.msgs[:0], 0, b.data[:0]
+	return cap(b.data) <= keepCap && cap(b.msgs) <= 1024
 }
 
 // enqueueLocked puts a message behind those that wait for the handler, or refuses
-// it. It reports whether the caller must start the work, and whether it must kick
-// the link.
-func (c *Conn) enqueueLocked(m *Message) (work, kick bool) {
+// it. It reports whether the caller must start the work, and returns what it must
+// kick the link with, if anything.
+func (c *Conn) enqueueLocked(m *Message) (work bool, refusal *buffer) {
 	switch {
 	case c.parting != nil:
 		return false, c.refuseLocked(m, Errorf(StatusUnavailable, "closing: %v", c.parting.Reason))
@@ -63,23 +76,24 @@ func (c *Conn) enqueueLocked(m *Message) (work, kick bool) {
 	}
 	c.inbox.add(m)
 	if c.working {
-		return false, false
+		return false, nil
 	}
 	c.working = true
-	return true, false
+	return true, nil
 }
 
 // refuseLocked answers a question without the handler, though there may be no room:
 // see overdraft. What is no question is dropped and counted.
-func (c *Conn) refuseLocked(m *Message, e *Error) (kick bool) {
+func (c *Conn) refuseLocked(m *Message, e *Error) *buffer {
 	c.end.stats.refused.Add(1)
 	if !m.parts.isQuestion() {
-		return false
+		return nil
 	}
 	answer, err := m.appendAnswer(nil, &Envelope{Status: e.Status, Message: e.Message})
-	if err != nil || c.putLocked(m.Type, answer) != nil {
-		return false
+	if err != nil || c.end.fits(m.Type, len(answer)) != nil {
+		return nil
 	}
+	c.putLocked(m.Type, answer)
 	return c.claimLocked()
 }
 
@@ -87,46 +101,150 @@ func (c *Conn) refuseLocked(m *Message, e *Error) (kick bool) {
 // set for it.
 func (c *Conn) work() {
 	w := workers.get()
+	if w.begin == nil {
+		w.begin = w.run
+	}
 	w.c = c
-	c.end.wg.Go(w.run)
+	go w.begin()
 }
 
-// A worker hands messages to the handler until there are none left. It exists
-// only while there are.
+// A worker hands messages to the handler: those that wait, until there are none
+// left, on a goroutine of its own; or those that have just arrived, on the
+// driver's.
 type worker struct {
 	c       *Conn
 	batch   *batch // being handled
 	next    int    // first message of batch that has not been handled
 	timer   *time.Timer
-	msg     Message // the one that the handler has
 	scratch []byte
+	begin   func() // run; kept because making it allocates
+
+	// What follows is for messages that have just arrived. Such a worker belongs to
+	// one turn of the driver's, and is not in the pool.
+	inline  bool
+	own     batch
+	lent    *buffer       // holds their data, if the driver does not
+	yielded func()        // handedOver; kept like begin
+	current atomic.Uint32 // type of the message being handled
+	alone   atomic.Bool   // the goroutine is not the driver's any more
 }
 
+// A turn is the right to be the driver's goroutine, see poll.Turn.
+type turn interface {
+	Enter(handedOver func())
+	Leave() (kept bool)
+}
+
+func (w *worker) reset() (keep bool) {
+	w.c, w.timer, w.scratch = nil, nil, w.scratch[:0]
+	return true
+}
+
+// run handles what waits.
 func (w *worker) run() {
 	returned := false
 	defer func() {
-		if !returned { // the handler called runtime.Goexit
-			c := w.c
-			c.answer(w, w.message(w.next), nil, errors.New("the handler ended its goroutine"))
-			w.next++
-			c.end.wg.Go(w.run)
+		if !returned {
+			w.skip()
+			go w.run()
 		}
 	}()
 	for w.batch != nil || w.take() {
-		for ; w.next < len(w.batch.msgs) && !w.c.isDeaf(); w.next++ {
-			m := w.message(w.next)
-			answer, err := w.handle(m)
-			w.c.answer(w, m, answer, err)
-			if w.c.end.PoisonData {
-				poison(m.Data)
-			}
-		}
+		w.handleBatch()
 		w.flush()
-		batches.put(w.batch)
-		w.batch = nil
+		w.drop()
 	}
 	returned = true
-	workers.put(w)
+	if !w.inline { // otherwise somebody may still look at it
+		workers.put(w)
+	}
+}
+
+// skip goes on behind a message whose handler has called runtime.Goexit.
+func (w *worker) skip() {
+	w.answer(nil, errors.New("the handler ended its goroutine"))
+}
+
+// handleBatch hands the batch to the handler.
+func (w *worker) handleBatch() {
+	c, began := w.c, time.Time{}
+	if !w.inline && c.end.slow.any() {
+		began = time.Now()
+	}
+	for !w.handleSome() {
+	}
+	if !began.IsZero() {
+		c.end.slow.took(w.batch.msgs, time.Since(began))
+	}
+}
+
+// handleSome hands messages to the handler, until there are none left or the handler
+// panics, which becomes an error.
+func (w *worker) handleSome() (done bool) {
+	c, handling := w.c, false
+	defer func() {
+		if !handling {
+			return
+		}
+		if p := recover(); p != nil {
+			w.answer(nil, &panicError{p, debug.Stack()})
+		}
+	}()
+	for w.next < len(w.batch.msgs) && !c.deaf.Load() {
+		m := &w.batch.msgs[w.next]
+		if w.inline && w.current.Load() != uint32(m.Type) {
+			w.current.Store(uint32(m.Type))
+		}
+		handling = true
+		answer, err := c.end.handler.Handle(c.context(), m)
+		handling = false
+		w.answer(answer, err)
+	}
+	return true
+}
+
+// answer answers the message that the handler has had.
+func (w *worker) answer(v any, err error) {
+	c, m := w.c, &w.batch.msgs[w.next]
+	if b, raw := rawOf(v); raw && err == nil && c.end.fits(m.Type, len(b)) == nil {
+		w.send(m, b)
+	} else if v != nil || err != nil || m.parts.isQuestion() {
+		w.send(m, w.encode(m, v, err))
+	}
+	if c.end.PoisonData {
+		poison(m.Data)
+	}
+	w.next++
+}
+
+// send queues an answer, waiting for room, and sees to it that it is written soon.
+func (w *worker) send(m *Message, b []byte) {
+	c := w.c
+	gathered := c.tryPut(m.Type, b)
+	if gathered == 0 {
+		var err error
+		if gathered, err = c.put(c.context(), m.Type, b); err != nil {
+			c.notSent(m, err)
+			return
+		}
+	}
+	if !w.inline || gathered >= flushAt || w.alone.Load() {
+		w.hurry(gathered, gathered == len(b)+c.end.overhead)
+	}
+}
+
+// drop forgets the batch.
+func (w *worker) drop() {
+	switch {
+	case w.batch != &w.own:
+		batches.put(w.batch)
+	case !w.own.reset():
+		w.own = batch{}
+	}
+	if w.lent != nil {
+		buffers.put(w.lent)
+	}
+	w.batch, w.next, w.lent = nil, 0, nil
 }
 
 // take takes over what is in the inbox. When there is nothing the work is done.
@@ -134,44 +252,33 @@ func (w *worker) take() bool {
 	c := w.c
 	c.mu.Lock()
 	if c.inbox == nil {
-		c.working = false
-		c.leaveLocked()
-		why, settled := c.parting, c.settledLocked()
-		c.mu.Unlock()
-		if settled {
-			c.close(why, true)
-		}
+		c.rest()
 		return false
 	}
 	resume := c.inbox.full(c.end.MaxInbox)
-	w.batch, w.next, c.inbox = c.inbox, 0, nil
+	w.batch, c.inbox = c.inbox, nil
+	if resume {
+		c.heard = c.end.now() // what it sent meanwhile is yet to be read
+	}
 	c.mu.Unlock()
 	if resume {
-		c.heard.Store(c.end.now()) // what it sent meanwhile is yet to be read
 		c.link.resume()
 	}
 	return true
 }
 
-func (w *worker) message(i int) *Message {
-	q := &w.batch.msgs[i]
-	data := w.batch.bytes[q.data.from:q.data.to:q.data.to]
-	w.msg = Message{Type: q.typ, Data: data, conn: w.c, parts: q.parts}
-	return &w.msg
-}
-
-// handle calls the handler. A panic becomes an error.
-func (w *worker) handle(m *Message) (answer any, err error) {
-	h := w.c.end.handler
-	if h == nil {
-		return nil, Errorf(StatusNotFound, "this side has no handler")
+// rest ends the work, when no message waits. It unlocks c.mu.
+func (c *Conn) rest() {
+	c.working = false
+	c.leaveLocked()
+	why, settled, gone := c.parting, c.settledLocked(), c.goneLocked()
+	c.mu.Unlock()
+	if settled {
+		c.close(why, true)
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			answer, err = nil, &panicError{p, debug.Stack()}
-		}
-	}()
-	return h.Handle(w.c.context(), m)
+	if gone {
+		c.end.gone(c)
+	}
 }
 
 // flush writes what is queued, unless somebody else is at it.
@@ -181,15 +288,16 @@ func (w *worker) flush() {
 		w.timer = nil
 	}
 	w.c.mu.Lock()
-	mine := w.c.out != nil && w.c.claimLocked()
+	b := w.c.claimLocked()
 	w.c.mu.Unlock()
-	if mine {
-		w.c.link.flush()
+	if b != nil {
+		w.c.link.flush(b)
 	}
 }
 
 // hurry makes sure that the answers gathered so far do not wait for the handlers
-// of the messages behind them. First says that the latest is the only one.
+// of the messages behind them. First says that the latest is the only one. On the
+// driver's goroutine handedOver sees to that.
 func (w *worker) hurry(gathered int, first bool) {
 	switch {
 	case gathered >= flushAt:
@@ -202,23 +310,17 @@ func (w *worker) hurry(gathered int, first bool) {
 	}
 }
 
-// answer queues what a handler returned, waiting for room. It and what it calls for
-// raw data keep within the stack that a goroutine begins with: growing it would cost
-// a tenth of an echo.
-func (c *Conn) answer(w *worker, m *Message, v any, err error) {
-	if v == nil && err == nil && !m.parts.isQuestion() {
-		return
+// rawOf returns the bytes that v says are to be sent as they are.
+func rawOf(v any) (b []byte, ok bool) {
+	switch v := v.(type) {
+	case Raw:
+		return v, true
+	case *Raw:
+		if v != nil {
+			return *v, true
+		}
 	}
-	b, isRaw := v.(Raw)
-	if !isRaw || err != nil || c.end.fits(len(b)) != nil {
-		b = w.encode(m, v, err)
-	}
-	gathered, err := c.put(c.context(), m.Type, b)
-	if err == nil {
-		w.hurry(gathered, gathered == len(b)+c.end.codec.Overhead())
-	} else {
-		c.notSent(m, err)
-	}
+	return nil, false
 }
 
 // encode makes what a handler returned into the data of an answer.
@@ -250,7 +352,7 @@ func (c *Conn) encodeAnswer(b []byte, m *Message, v any, err error) (answer []by
 	}
 	if err == nil {
 		if answer, err = m.appendValue(b, v); err == nil {
-			if err = c.end.fits(len(answer)); err == nil {
+			if err = c.end.fits(m.Type, len(answer)); err == nil {
 				return answer, nil
 			}
 		}
@@ -265,7 +367,7 @@ func (c *Conn) encodeAnswer(b []byte, m *Message, v any, err error) (answer []by
 	}
 	answer, err = m.appendValue(b[:0], &Envelope{Status: cmp.Or(e.Status, StatusInternal), Message: e.Message, Data: e.Data})
 	if err == nil {
-		err = c.end.fits(len(answer))
+		err = c.end.fits(m.Type, len(answer))
 	}
 	if err != nil {
 		problem = err
@@ -282,9 +384,10 @@ func (m *Message) appendValue(b []byte, v any) (answer []byte, err error) {
 			answer, err = b, &panicError{p, debug.Stack()}
 		}
 	}()
+	if raw, ok := rawOf(v); ok {
+		return append(b, raw...), nil
+	}
 	switch v := v.(type) {
-	case Raw:
-		return append(b, v...), nil
 	case Envelope:
 		return m.appendAnswer(b, &v)
 	case *Envelope:

@@ -6,27 +6,29 @@ import (
 	"github.com/longwire/longwire/frame"
 )
 
-// feed takes bytes that have arrived, in order; b is the driver's again when it
+// feed takes bytes that have arrived by now, in order; b is the driver's again when it
 // returns. Control frames and answers are dealt with here, messages go to the
 // inbox. When it reports that reading must pause, the driver reads no more until
-// link.resume, and then calls feed again, with nothing at first.
-func (c *Conn) feed(b []byte) (paused bool) {
-	now := c.end.now()
-	if len(b) > 0 {
-		c.heard.Store(now)
-		c.end.stats.bytesIn.Add(int64(len(b)))
-	}
-	if len(c.in) > 0 {
-		c.in = append(c.in, b...)
-		b = c.in
+// link.resume, and then calls feed again, with nothing at first; when it reports
+// that input is over, what else arrives is of no use.
+//
+// A driver that gives a worker is ready to have messages handled on its own
+// goroutine, before b is used again: those that feed gives to the worker, it then
+// hands over with worker.handleInline.
+func (c *Conn) feed(b []byte, now tick, w *worker) (paused, over bool) {
+	inline := c.fed(len(b), now, w)
+	if c.in != nil {
+		c.in.b = append(c.in.b, b...)
+		b = c.in.b
 	}
 	frames, moved := int64(0), false
 	var f frame.Frame
 	var err error
 	for {
-		var stop bool
-		if stop, paused = c.gate(); stop || paused {
-			break
+		if !inline {
+			if over, paused = c.gate(); over || paused {
+				break
+			}
 		}
 		var n int
 		f, n, err = c.dec.Next(b)
@@ -36,31 +38,79 @@ func (c *Conn) feed(b []byte) (paused bool) {
 			break
 		}
 		frames++
-		c.arrived(f)
+		if inline && w.gather(f) {
+			continue
+		}
+		inline = c.arrived(f) && inline
 	}
 	c.end.stats.framesIn.Add(frames)
 	if err != nil && !errors.Is(err, frame.ErrShort) {
-		c.in = nil
+		c.keep(nil, w)
+		c.started(false, false)
 		c.broken(err)
+		return false, true
+	}
+	if over {
+		b = nil
+	}
+	c.keep(b, w)
+	c.started(len(b) > 0 && !paused, moved)
+	return paused, over
+}
+
+// fed notes that bytes have arrived. It reports whether messages may be handled
+// where they arrive, and if so the worker has begun to: nothing else is going on
+// that they would have to wait for.
+func (c *Conn) fed(n int, now tick, w *worker) (inline bool) {
+	c.end.stats.bytesIn.Add(int64(n))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n > 0 {
+		c.heard = now
+	}
+	if w == nil || c.phase != admitted || c.working || c.inbox != nil || c.asks != nil || c.ended != 0 || c.parting != nil || c.overdrawnLocked() {
 		return false
+	}
+	c.dec.SetConfig(c.end.admitted)
+	c.working, c.inline, w.c = true, true, c
+	return true
+}
+
+// keep keeps the bytes that are no whole frame yet. What the worker has gathered
+// out of c.in goes with it.
+func (c *Conn) keep(rest []byte, w *worker) {
+	before, gathered := c.in, w != nil && w.batch != nil
+	switch {
+	case len(rest) == 0:
+		c.in = nil
+	case before == nil || gathered:
+		c.in = buffers.get()
+		c.in.b = append(c.in.b, rest...)
+	case len(rest) < len(before.b):
+		before.b = append(before.b[:0], rest...)
 	}
 	switch {
-	case c.inputOver():
-		c.in = nil
-		return false
-	case len(b) == 0:
-		c.in = nil
-		c.begun.Store(0)
-		return paused
-	case paused:
-		c.begun.Store(0)
-	case moved || c.begun.Load() == 0:
-		c.begun.Store(now)
+	case before == nil || before == c.in:
+	case gathered:
+		w.lent = before
+	default:
+		buffers.put(before)
 	}
-	if len(b) != len(c.in) { // otherwise they are the same bytes
-		c.in = append(c.in[:0], b...)
+}
+
+// started notes whether a frame has begun to arrive, and when it is another than
+// before.
+func (c *Conn) started(unfinished, moved bool) {
+	switch {
+	case !unfinished && c.begun == 0, unfinished && c.begun != 0 && !moved:
+		return
 	}
-	return paused
+	c.mu.Lock()
+	c.begun = 0
+	if unfinished {
+		c.begun = c.heard
+	}
+	c.mu.Unlock()
 }
 
 // gate says whether the next frame may be looked at: not at all when the
@@ -73,18 +123,18 @@ func (c *Conn) gate() (stop, pause bool) {
 	case c.phase == over || c.ended != 0:
 		return true, false
 	case c.phase == stranger:
-		return false, !c.adm.wants
+		return false, !c.rare.adm.wants
 	}
 	c.dec.SetConfig(c.end.admitted) // it was the stranger's
-	return false, c.inbox.full(c.end.MaxInbox) && c.asks.none() ||
-		c.out != nil && c.overdrawn(len(c.out.b))
+	c.choked = c.overdrawnLocked()
+	return false, c.choked || c.inbox.full(c.end.MaxInbox) && c.asks.none()
 }
 
 // endInput tells that the peer has ended its stream. It may still read: what has
 // arrived is answered first.
 func (c *Conn) endInput() {
-	if len(c.in) > 0 {
-		c.broken(&frame.Error{Reason: frame.Truncated, Offset: c.dec.Offset() + int64(len(c.in))})
+	if c.in != nil {
+		c.broken(&frame.Error{Reason: frame.Truncated, Offset: c.dec.Offset() + int64(len(c.in.b))})
 		return
 	}
 	c.endReading(&CloseError{Reason: ReasonPeerClosed})
@@ -122,7 +172,7 @@ func (c *Conn) endReading(why *CloseError) {
 func (c *Conn) mayReadAhead(limit int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.phase == admitted && len(c.in) < limit
+	return c.phase == admitted && (c.in == nil || len(c.in.b) < limit)
 }
 
 // hangUp tells that the peer has ended its stream while reading had paused; what
@@ -135,37 +185,32 @@ func (c *Conn) hangUp() {
 	}
 }
 
-// inputOver reports whether no more frames are looked at.
-func (c *Conn) inputOver() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.phase == over || c.ended != 0
-}
-
-// arrived deals with one frame.
-func (c *Conn) arrived(f frame.Frame) {
-	if c.end.control && firstReserved <= f.Type && f.Type <= lastReserved {
-		c.controlArrived(f)
-		return
+// arrived deals with one frame. It reports whether the next one may be handled where
+// it arrives, if this one might have been.
+func (c *Conn) arrived(f frame.Frame) (inline bool) {
+	if c.end.isReserved(f.Type) {
+		return c.controlArrived(f)
 	}
 	m := Message{Type: f.Type, Data: f.Data, conn: c, parts: scanEnvelope(f.Data)}
 	c.mu.Lock()
-	work, kick := false, false
+	work := false
+	var refusal *buffer
 	switch {
 	case c.phase == over: // since gate looked
 	case c.asks.answeredBy(&m):
 	case m.parts.isAnswer():
 		c.end.stats.lateAnswers.Add(1)
 	case c.phase == stranger:
-		c.adm.take(&m)
+		c.rare.adm.take(&m)
 	default:
-		work, kick = c.enqueueLocked(&m)
+		work, refusal = c.enqueueLocked(&m)
 	}
 	c.mu.Unlock()
 	if work {
 		c.work()
 	}
-	if kick {
-		c.link.kick()
+	if refusal != nil {
+		c.link.kick(refusal)
 	}
+	return false
 }

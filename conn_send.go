@@ -36,199 +36,245 @@ func (c *Conn) send(ctx context.Context, t Type, data []byte) error {
 
 // put queues a frame, waiting for room. It returns how many bytes are queued.
 func (c *Conn) put(ctx context.Context, t Type, data []byte) (queued int, err error) {
-	if err := c.end.fits(len(data)); err != nil {
+	if err := c.end.fits(t, len(data)); err != nil {
 		return 0, err
 	}
-	c.mu.Lock()
 	for {
-		if c.phase == over {
-			c.mu.Unlock()
-			return 0, c.err
+		if queued = c.tryPut(t, data); queued > 0 {
+			return queued, nil
 		}
-		if c.hasRoomLocked(len(data)) {
-			err = c.putLocked(t, data)
-			if c.out != nil {
-				queued = len(c.out.b)
-			}
-			c.mu.Unlock()
-			return queued, err
-		}
-		room, done := c.roomLocked(), c.doneLocked()
-		c.mu.Unlock()
+		room, done := c.room()
 		c.kick() // what is queued may be waiting for more to go with it
+		yield(ctx)
 		select {
 		case <-room:
+			continue
 		case <-done:
 		case <-ctx.Done():
-			if c.isOver() { // a handler's ctx ends with the connection
-				return 0, c.Err()
-			}
-			return 0, fmt.Errorf("longwire: %v: no room to send: %w", t, context.Cause(ctx))
 		}
-		c.mu.Lock()
+		if c.isOver() { // a handler's ctx ends with the connection
+			return 0, c.Err()
+		}
+		return 0, fmt.Errorf("longwire: %v: no room to send: %w", t, context.Cause(ctx))
 	}
 }
 
-// hasRoomLocked reports whether n more bytes may be queued; one message always
-// may.
-func (c *Conn) hasRoomLocked(n int) bool {
-	queued := c.sending
-	if c.out != nil {
-		queued += len(c.out.b)
+// tryPut queues a frame that fits. It returns how many bytes are queued, and 0 when
+// there is no room or the connection is over.
+func (c *Conn) tryPut(t Type, data []byte) (queued int) {
+	c.mu.Lock()
+	if c.hasRoomLocked(len(data)) {
+		queued = c.putLocked(t, data)
 	}
-	return queued == 0 || c.end.MaxOutbox < 0 || queued+n <= c.end.MaxOutbox
+	c.mu.Unlock()
+	return queued
+}
+
+// hasRoomLocked reports whether a message with n bytes of data may be queued; one
+// always may, until the connection is over.
+func (c *Conn) hasRoomLocked(n int) bool {
+	queued := c.sending + c.queuedLocked()
+	return c.phase != over && (queued == 0 || c.end.MaxOutbox < 0 || queued+n <= c.end.MaxOutbox)
+}
+
+// room returns channels that are closed when there may be room, and when the
+// connection is over.
+func (c *Conn) room() (room, done <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	room, done = c.roomLocked(), c.doneLocked()
+	if c.sending+c.queuedLocked() == 0 { // since there was none
+		c.makeRoomLocked()
+	}
+	return room, done
+}
+
+// queuedLocked returns how many bytes are queued, without those being written.
+func (c *Conn) queuedLocked() int {
+	if c.out == nil {
+		return 0
+	}
+	return c.out.size
 }
 
 // overdraft is by how many bytes control frames and refusals may exceed MaxOutbox.
 // Beyond it nothing more is read, so that nothing more has to be refused.
 const overdraft = 64 << 10
 
-func (c *Conn) overdrawn(queued int) bool {
-	return c.end.MaxOutbox > 0 && queued >= c.end.MaxOutbox+overdraft
+func (c *Conn) overdrawnLocked() bool {
+	return c.out != nil && c.end.MaxOutbox > 0 && c.out.size >= c.end.MaxOutbox+overdraft
 }
 
-// putLocked queues a frame.
-func (c *Conn) putLocked(t Type, data []byte) error {
-	if c.out == nil {
-		c.out = buffers.get()
-	}
-	b, err := c.end.codec.Append(c.out.b, t, data)
-	c.out.b = b
-	if err != nil {
-		if len(b) == 0 {
-			buffers.put(c.out)
-			c.out = nil
+// putLocked queues a frame that fits, and returns how many bytes are queued.
+func (c *Conn) putLocked(t Type, data []byte) (queued int) {
+	b := c.tailLocked(len(data) + c.end.overhead)
+	b.b, _ = c.end.codec.Append(b.b, t, data)
+	b.frames++
+	c.out.size += len(data) + c.end.overhead
+	return c.out.size
+}
+
+// tailLocked returns a buffer at the end of what is queued, with room for n bytes or
+// empty.
+func (c *Conn) tailLocked(n int) *buffer {
+	if c.out != nil {
+		if b := c.out.last; b.shared == nil && len(b.b)+n <= keepCap {
+			return b
 		}
-		return err
 	}
-	c.end.stats.framesOut.Add(1)
-	return nil
+	return c.linkLocked(buffers.get())
 }
 
-// claimLocked reports whether the caller is the one to write what is queued.
-func (c *Conn) claimLocked() bool {
-	if c.flushing {
-		return false
+// linkLocked queues a buffer.
+func (c *Conn) linkLocked(b *buffer) *buffer {
+	if c.out == nil {
+		c.out = b
+	} else {
+		c.out.last.next = b
 	}
-	c.flushing = true
-	return true
+	c.out.last = b
+	return b
+}
+
+// claimLocked returns what the caller is to have written, with link.flush or
+// link.kick. Nil means that there is nothing, or somebody else is at it.
+func (c *Conn) claimLocked() *buffer {
+	if c.flushing {
+		return nil
+	}
+	b := c.takeOutLocked()
+	c.flushing = b != nil
+	return b
+}
+
+// takeOutLocked takes the first of what is queued, control frames before all.
+func (c *Conn) takeOutLocked() *buffer {
+	b := c.out
+	switch {
+	case c.control != 0:
+		b = buffers.get()
+		b.b = c.appendControlLocked(b.b)
+	case b != nil:
+		if c.out = b.next; c.out != nil {
+			c.out.last, c.out.size = b.last, b.size-len(b.bytes())
+		}
+		b.next, b.last = nil, nil
+		c.end.stats.framesOut.Add(int64(b.frames))
+	default:
+		return nil
+	}
+	c.sending = len(b.bytes())
+	return b
 }
 
 // kick has what is queued written, without blocking.
 func (c *Conn) kick() {
 	c.mu.Lock()
-	mine := (c.out != nil || c.control != 0) && c.claimLocked()
+	b := c.claimLocked()
 	c.mu.Unlock()
-	if mine {
-		c.link.kick()
-	}
-}
-
-// takeOut gives the driver, which has claimed the writing, the next bytes to
-// write. Nil means that there are none and the claim has ended. Every buffer taken
-// is given back with wrote.
-func (c *Conn) takeOut() *buffer {
-	c.mu.Lock()
-	b := c.out
-	if c.control != 0 {
-		b = buffers.get()
-		b.b = c.appendControlLocked(b.b)
-	} else {
-		c.out = nil
-	}
 	if b != nil {
-		c.sending, c.sendFrom = len(b.b), c.end.now()
-		c.mu.Unlock()
-		return b
+		c.link.kick(b)
 	}
-	c.flushing = false
-	c.makeRoomLocked()
-	why := c.parting
-	settled := c.settledLocked()
-	c.mu.Unlock()
-	if settled {
-		c.close(why, true)
-	}
-	return nil
 }
 
-// progress tells that the peer has taken n more of the bytes being written.
+// progress tells that the peer has taken n more of the bytes being written, and is
+// expected to take the rest.
 func (c *Conn) progress(n int) {
+	now := c.end.now()
 	c.mu.Lock()
 	c.sending -= n
-	c.sendFrom = c.end.now()
+	if n > 0 || c.sendFrom == 0 {
+		c.sendFrom = now
+	}
 	c.mu.Unlock()
 	c.end.stats.bytesOut.Add(int64(n))
 }
 
-// wrote gives back what takeOut gave. After an error nothing more may be written:
-// the peer may have received the beginning of a frame.
-func (c *Conn) wrote(b *buffer, err error) {
-	overdrawn := c.overdrawn(len(b.b)) // so reading may have paused
+// wrote tells that b is written, or never will be: after an error nothing more may
+// be, as the peer may have received the beginning of a frame. It returns what to
+// write next; nil ends the caller's claim.
+func (c *Conn) wrote(b *buffer, err error) (next *buffer) {
 	buffers.put(b)
 	c.mu.Lock()
-	c.sending, c.sendFrom = 0, 0
-	c.makeRoomLocked()
-	if err != nil {
+	if err == nil {
+		c.end.stats.bytesOut.Add(int64(c.sending))
+	} else {
 		c.dropLocked()
 	}
+	c.sending, c.sendFrom = 0, 0
+	next = c.takeOutLocked()
+	c.flushing = next != nil
+	c.makeRoomLocked()
+	why, settled := c.parting, next == nil && c.settledLocked()
+	resume := c.choked && !c.overdrawnLocked()
+	c.choked = c.choked && !resume
 	c.mu.Unlock()
-	if err != nil {
+	switch {
+	case err != nil:
 		c.close(&CloseError{Reason: ReasonLost, Err: err}, false)
-	} else if overdrawn {
+	case settled:
+		c.close(why, true)
+	case resume:
 		c.link.resume()
 	}
+	return next
 }
 
 // roomLocked returns a channel that is closed when something has been written.
 func (c *Conn) roomLocked() <-chan struct{} {
-	if c.room == nil {
-		c.room = make(chan struct{})
+	r := c.rareLocked()
+	if r.room == nil {
+		r.room = make(chan struct{})
 	}
-	return c.room
+	return r.room
 }
 
 func (c *Conn) makeRoomLocked() {
-	if c.room != nil {
-		close(c.room)
-		c.room = nil
+	if c.rare != nil && c.rare.room != nil {
+		close(c.rare.room)
+		c.rare.room = nil
 	}
 }
 
-// unwritten tells the driver of a closing connection what is left to write: that
-// it has claimed the writing, or a channel to wait on while another goroutine is
-// writing, or neither when all is written.
-func (c *Conn) unwritten() (claimed bool, wait <-chan struct{}) {
+// unwritten tells the driver of a closing connection what is left to write: what it
+// has claimed, or a channel to wait on while another goroutine is writing, or
+// neither when all is written.
+func (c *Conn) unwritten() (b *buffer, wait <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.flushing {
-		return false, c.roomLocked()
+		return nil, c.roomLocked()
 	}
-	return (c.out != nil || c.control != 0) && c.claimLocked(), nil
+	return c.claimLocked(), nil
 }
 
 // dropLocked forgets what is queued.
 func (c *Conn) dropLocked() {
-	if c.out != nil {
-		buffers.put(c.out)
-		c.out = nil
+	for b := c.out; b != nil; {
+		next := b.next
+		buffers.put(b)
+		b = next
 	}
-	c.control = 0
+	c.out, c.control = nil, 0
 }
 
-// fits reports whether a frame with n bytes of data may be sent.
-func (e *endpoint) fits(n int) error {
-	if size := n + e.codec.Overhead(); size > e.MaxFrame {
-		return &frame.Error{Reason: frame.TooLarge, Got: uint64(size), Want: uint64(e.MaxFrame)}
+// fits reports whether a frame of the type with n bytes of data may be sent.
+func (e *endpoint) fits(t Type, n int) error {
+	switch {
+	case n+e.overhead > e.MaxFrame:
+		return &frame.Error{Reason: frame.TooLarge, Got: uint64(n + e.overhead), Want: uint64(e.MaxFrame)}
+	case t > e.maxType:
+		return &frame.Error{Reason: frame.BadType, Got: uint64(t), Want: uint64(e.maxType)}
 	}
 	return nil
 }
 
 // encodePush makes a value into the data of a frame.
 func (e *endpoint) encodePush(v any) ([]byte, error) {
+	if raw, ok := rawOf(v); ok {
+		return raw, nil
+	}
 	switch v := v.(type) {
-	case Raw:
-		return v, nil
 	case Envelope:
 		return v.appendTo(nil)
 	case *Envelope:

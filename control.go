@@ -58,14 +58,14 @@ const (
 // sendControl sends a control frame ahead of everything that is queued.
 func (c *Conn) sendControl(what control) {
 	c.mu.Lock()
-	mine := false
+	var b *buffer
 	if c.phase != over {
 		c.control |= what
-		mine = c.claimLocked()
+		b = c.claimLocked()
 	}
 	c.mu.Unlock()
-	if mine {
-		c.link.kick()
+	if b != nil {
+		c.link.kick(b)
 	}
 }
 
@@ -90,8 +90,9 @@ func (c *Conn) appendControlLocked(b []byte) []byte {
 // seconds, but not all at once.
 const comeBack = `{"after_ms":5000,"jitter_ms":5000}`
 
-// controlArrived deals with a frame of a reserved type.
-func (c *Conn) controlArrived(f frame.Frame) {
+// controlArrived deals with a frame of a reserved type. It reports whether the
+// messages behind it are handled as those before it, which is so for a ping.
+func (c *Conn) controlArrived(f frame.Frame) (same bool) {
 	m := Message{Type: f.Type, Data: f.Data, conn: c, parts: scanEnvelope(f.Data)}
 	c.mu.Lock()
 	if f.Type <= TypeGoaway {
@@ -103,7 +104,7 @@ func (c *Conn) controlArrived(f frame.Frame) {
 	}
 	c.mu.Unlock()
 	if answered {
-		return
+		return false
 	}
 	m.parts = parts{} // a hello is no envelope
 	switch f.Type {
@@ -119,10 +120,11 @@ func (c *Conn) controlArrived(f frame.Frame) {
 			g = &goaway{AfterMS: 1000, JitterMS: 1000}
 		}
 		c.mu.Lock()
-		c.goaway = g
+		c.rareLocked().goaway = g
 		c.mu.Unlock()
 		c.closeWhenIdle(ReasonGoaway)
 	}
+	return f.Type == TypePing
 }
 
 // helloArrived gives a hello to Admit. A server without Admit lets everybody in,
@@ -130,28 +132,34 @@ func (c *Conn) controlArrived(f frame.Frame) {
 // nothing to answer it with.
 func (c *Conn) helloArrived(m *Message) {
 	c.mu.Lock()
-	kick := false
+	var b *buffer
 	if c.phase == stranger {
-		c.adm.take(m)
+		c.rare.adm.take(m)
 	} else if !c.end.dials {
 		e := &Envelope{}
 		if c.hello {
 			e = &Envelope{Status: StatusConflict, Message: "hello has been said"}
 		}
-		if data, err := m.appendAnswer(nil, e); err == nil && c.putLocked(m.Type, data) == nil {
-			kick = c.claimLocked()
+		if data, err := m.appendAnswer(nil, e); err == nil && c.end.fits(m.Type, len(data)) == nil {
+			c.putLocked(m.Type, data)
+			b = c.claimLocked()
 		}
 	}
 	c.hello = true
 	c.mu.Unlock()
-	if kick {
-		c.link.kick()
+	if b != nil {
+		c.link.kick(b)
 	}
+}
+
+// isReserved reports whether a type is longwire's own.
+func (e *endpoint) isReserved(t Type) bool {
+	return e.control && firstReserved <= t && t <= lastReserved
 }
 
 // application refuses the types that are not the application's to send.
 func (e *endpoint) application(t Type) error {
-	if e.control && firstReserved <= t && t <= lastReserved {
+	if e.isReserved(t) {
 		return fmt.Errorf("longwire: type %v is reserved", t)
 	}
 	return nil

@@ -59,7 +59,7 @@ func dialEcho(b *testing.B, network string) net.Conn {
 		b.Fatal(err)
 	}
 	srv := &longwire.Server{
-		Handler: echo,
+		Handler: rawEcho,
 		Config:  &longwire.Config{Portable: network == "portable"},
 	}
 	served := make(chan error, 1)

@@ -15,7 +15,8 @@ type endpoint struct {
 	dials   bool // these connections are a Client's
 	clock   time.Time
 	stats   counters
-	wg      sync.WaitGroup // connections, and the goroutines that run users' code
+	slow    slowTypes
+	wg      sync.WaitGroup // connections, and what else runs users' code
 
 	mu    sync.Mutex
 	conns []*Conn // those whose driver has not let go of them
@@ -26,23 +27,34 @@ func newEndpoint(c *Config, h Handler) (*endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
+	if h == nil {
+		h = HandlerFunc(noHandler)
+	}
 	return &endpoint{settings: s, handler: h, clock: time.Now()}, nil
 }
 
-// now returns the time as the endpoint counts it: milliseconds, monotonic, never 0.
-func (e *endpoint) now() int64 { return time.Since(e.clock).Milliseconds() + 1 }
+func noHandler(context.Context, *Message) (any, error) {
+	return nil, Errorf(StatusNotFound, "this side has no handler")
+}
 
-// late reports whether more than limit has passed since then; negative limits are
-// off.
-func late(now, then int64, limit time.Duration) bool {
-	return limit > 0 && now-then >= limit.Milliseconds()
+// A tick is a time by an endpoint's clock, in milliseconds; 0 means none. It begins
+// again after 49 days, so two that are 24 days apart cannot be compared.
+type tick uint32
+
+func (e *endpoint) now() tick { return e.at(time.Now()) }
+
+func (e *endpoint) at(t time.Time) tick { return max(tick(t.Sub(e.clock).Milliseconds()+1), 1) }
+
+// late reports whether limit or more has passed since then; negative limits are off.
+func late(now, then tick, limit time.Duration) bool {
+	return limit > 0 && int64(int32(now-then)) >= limit.Milliseconds()
 }
 
 // add makes the connection known, before it begins.
 func (e *endpoint) add(c *Conn) {
 	e.wg.Add(1)
 	e.mu.Lock()
-	c.index = len(e.conns)
+	c.index = int32(len(e.conns))
 	if len(e.conns) == cap(e.conns) {
 		e.conns = slices.Grow(e.conns, len(e.conns)+64) // twice as many: little garbage
 	}
@@ -73,7 +85,8 @@ func (e *endpoint) closed(c *Conn, why *CloseError) {
 	e.Logger.Log(context.Background(), level, "connection over", attrs...)
 }
 
-// gone is told when the driver has let go of a connection.
+// gone is told when the driver has let go of a connection and none of its handlers
+// runs.
 func (e *endpoint) gone(c *Conn) {
 	e.mu.Lock()
 	last := len(e.conns) - 1
@@ -82,7 +95,7 @@ func (e *endpoint) gone(c *Conn) {
 	e.conns[last] = nil
 	e.conns = e.conns[:last]
 	e.mu.Unlock()
-	c.release()
+	c.forgotten()
 	e.wg.Done()
 }
 

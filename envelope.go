@@ -153,6 +153,9 @@ func scanEnvelope(data []byte) parts {
 	return p
 }
 
+// mayBeEnvelope reports whether it is worth a scan.
+func mayBeEnvelope(data []byte) bool { return len(data) > 0 && (data[0] == '{' || data[0] <= ' ') }
+
 // statusOK reports whether a peer's status means success.
 func statusOK(status string) bool {
 	return len(status) == 3 && status[0] == '2' && isDigit(status[1]) && isDigit(status[2])

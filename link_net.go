@@ -41,9 +41,8 @@ type netLink struct {
 // startNet begins a connection over nc.
 func startNet(e *endpoint, nc net.Conn, admit admitFunc) *Conn {
 	c := new(Conn)
-	c.init(e, admit)
 	l := &netLink{c: c, nc: nc, resumed: make(chan struct{}, 1), read: make(chan struct{})}
-	c.link = l
+	c.init(e, l, admit)
 	e.add(c)
 	e.wg.Go(l.readLoop)
 	if admit != nil {
@@ -81,8 +80,7 @@ func (l *netLink) readLoop() {
 	small := make([]byte, smallRead)
 	buf, n := small, 0
 	for {
-		l.feed(buf[:n])
-		if l.c.inputOver() {
+		if l.feed(buf[:n]) {
 			l.drain(buf)
 			return
 		}
@@ -97,8 +95,10 @@ func (l *netLink) readLoop() {
 		case n > 0 || err == nil: // an error comes again
 		case errors.Is(err, io.EOF):
 			l.c.hangUp()
-			for l.c.feed(nil) {
-				l.wait()
+			for paused := true; paused; {
+				if paused, _ = l.c.feed(nil, 0, nil); paused {
+					l.wait()
+				}
 			}
 			l.c.endInput()
 			return
@@ -116,17 +116,22 @@ func (l *netLink) readLoop() {
 }
 
 // feed gives the connection what has been read, and waits while it must pause. A
-// little is read ahead then, so that the end of the stream is noticed.
-func (l *netLink) feed(b []byte) {
+// little is read ahead then, so that the end of the stream is noticed. It reports
+// whether input is over.
+func (l *netLink) feed(b []byte) (over bool) {
 	l.ahead.Store(false)
-	for l.c.feed(b) {
+	for {
+		paused, over := l.c.feed(b, l.c.end.now(), nil)
+		if !paused {
+			return over
+		}
 		if b = nil; l.c.mayReadAhead(lookahead) {
 			l.ahead.Store(true)
 			select {
 			case <-l.resumed: // meanwhile, so it may not have seen ahead
 				continue
 			default:
-				return
+				return false
 			}
 		}
 		l.wait()
@@ -156,30 +161,31 @@ func (l *netLink) drain(buf []byte) {
 }
 
 // kick writes, on a goroutine that ends when nothing is queued.
-func (l *netLink) kick() { l.c.end.wg.Go(func() { l.flushAll(l.c.takeOut()) }) }
+func (l *netLink) kick(b *buffer) { l.c.end.wg.Go(func() { l.flushAll(b) }) }
 
 // flush writes what is queued. What others have queued meanwhile it leaves to
 // another goroutine, or they could keep the caller for ever.
-func (l *netLink) flush() {
-	if b := l.c.takeOut(); b != nil {
-		l.write(b)
-		if b = l.c.takeOut(); b != nil {
-			l.c.end.wg.Go(func() { l.flushAll(b) })
-		}
+func (l *netLink) flush(b *buffer) {
+	if b = l.write(b); b != nil {
+		l.kick(b)
 	}
 }
 
 func (l *netLink) flushAll(b *buffer) {
-	for ; b != nil; b = l.c.takeOut() {
-		l.write(b)
+	for b != nil {
+		b = l.write(b)
 	}
 }
 
-// write writes what takeOut has returned.
-func (l *netLink) write(b *buffer) {
+// yield does nothing: handlers have goroutines of their own.
+func (l *netLink) yield() {}
+
+// write writes one buffer, and returns the next.
+func (l *netLink) write(b *buffer) (next *buffer) {
 	var err error
 	step := firstStep
-	for rest := b.b; len(rest) > 0 && err == nil; {
+	l.c.progress(0)
+	for rest := b.bytes(); len(rest) > 0 && err == nil; {
 		n, began := 0, time.Now()
 		n, err = l.nc.Write(rest[:min(len(rest), step)])
 		l.c.progress(n)
@@ -188,7 +194,7 @@ func (l *netLink) write(b *buffer) {
 			step = leastStep
 		}
 	}
-	l.c.wrote(b, err)
+	return l.c.wrote(b, err)
 }
 
 // shut lets go of the connection: at once, or when what is queued is written and
@@ -203,9 +209,9 @@ func (l *netLink) shut(linger bool) {
 func (l *netLink) letGo(linger bool) {
 	l.nc.SetReadDeadline(time.Now().Add(lingerWrite + lingerRead))
 	l.nc.SetWriteDeadline(time.Now().Add(lingerWrite))
-	for claimed, wait := l.c.unwritten(); claimed || wait != nil; claimed, wait = l.c.unwritten() {
-		if claimed {
-			l.flushAll(l.c.takeOut())
+	for b, wait := l.c.unwritten(); b != nil || wait != nil; b, wait = l.c.unwritten() {
+		if b != nil {
+			l.flushAll(b)
 		} else {
 			<-wait
 		}
@@ -216,5 +222,5 @@ func (l *netLink) letGo(linger bool) {
 	}
 	l.nc.Close()
 	<-l.read
-	l.c.end.gone(l.c)
+	l.c.release()
 }

@@ -1,7 +1,6 @@
 package longwire
 
 import (
-	"errors"
 	"net"
 	"net/netip"
 	"sync"
@@ -9,41 +8,44 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/longwire/longwire/internal/poll"
 )
 
-// A pollConn is a connection and its link in one piece of memory: what an idle one
-// costs.
+// A pollConn is a connection and its driver for TCP on Linux, in one piece of memory:
+// what an idle one costs. It reads on the goroutine of a loop that it shares with many
+// others, has its handlers run there while they come back soon, and writes without
+// blocking.
 type pollConn struct {
-	Conn
-	pollLink
-}
-
-// A pollLink is the driver for TCP on Linux: it reads on the goroutine of a loop
-// that it shares with many others, and writes without blocking.
-type pollLink struct {
-	c      *Conn
-	poller *poller
-	socket poll.Socket
-	loop   uint16 // index in poller.loops
-	remote compactAddr
-
-	reading  atomic.Uint32 // readIdle, readBusy, …
-	paused   atomic.Bool   // reading has paused, until resume
-	hungUp   atomic.Bool   // the peer has ended its stream, or the socket is broken
-	readAll  atomic.Bool   // all of the stream has been read
-	blocked  atomic.Bool   // pending waits for the socket to be writable
-	writable atomic.Bool   // it has become so since the latest write began
-	closing  atomic.Bool   // shut has been called
-	readEnd  atomic.Pointer[signal]
-	stopped  chan struct{} // closed by the one that reads last
+	conn    Conn
+	poller  *poller
+	socket  poll.Socket
+	flags   atomic.Uint32
+	loop    uint16 // index in poller.loops
+	remote  compactAddr
+	drained int32 // bytes that have been read and thrown away; owned by the loop
+	readEnd atomic.Pointer[signal]
 
 	// Owned by whoever has claimed the writing.
-	pending *buffer // what takeOut returned last, nil when it is written
-	written int     // how much of it is written
+	written int32
+	pending *buffer // what is being written; written of it is
 }
+
+// The flags of a pollConn.
+const (
+	paused   = 1 << iota // reading has paused, until resume
+	held                 // bytes that have been read wait in the connection; owned by the loop
+	hungUp               // the peer has ended its stream, or the socket is broken
+	readAll              // nothing more is read
+	blocked              // pending waits for the socket to be writable
+	writable             // it has become so since a write found it not to be
+	closing              // shut has been called
+	finished             // the loop is to let go
+	released             // and has done so
+)
+
+func (l *pollConn) is(flag uint32) bool    { return l.flags.Load()&flag != 0 }
+func (l *pollConn) set(flag uint32) bool   { return l.flags.Or(flag)&flag == 0 }
+func (l *pollConn) clear(flag uint32) bool { return l.flags.And(^flag)&flag != 0 }
 
 // A signal is a channel that is closed once.
 type signal struct {
@@ -51,244 +53,208 @@ type signal struct {
 	c chan struct{}
 }
 
-const (
-	readIdle  = iota
-	readBusy  // somebody is reading
-	readAgain // and has to look again
-	readLast  // and has to say when it has done so
-	readNever // nobody reads any more
-)
-
-// maxReads is how often one connection is read before it is the others' turn, and
-// maxWrites how many buffers a caller writes before another goroutine goes on.
-const (
-	maxReads  = 4
-	maxWrites = 16
-	readStep  = 4 << 10
-)
+// maxWrites is how many buffers a caller writes before another goroutine goes on.
+const maxWrites = 16
 
 // startPoll begins a connection over an accepted socket.
-func startPoll(e *endpoint, p *poller, fd int, remote unix.Sockaddr, admit admitFunc) *Conn {
-	pc := new(pollConn)
-	c, l := &pc.Conn, &pc.pollLink
-	c.init(e, admit)
-	c.link = l
-	l.c = c
-	l.poller, l.loop = p, uint16(p.next.Add(1)%uint32(len(p.loops)))
+func startPoll(e *endpoint, p *poller, fd int, remote netip.AddrPort, admit admitFunc) *Conn {
+	l := &pollConn{poller: p, loop: uint16(p.next.Add(1) % uint32(len(p.loops)))}
+	l.conn.init(e, l, admit)
 	l.remote.set(remote)
 	l.socket.Init(fd)
-	l.paused.Store(admit != nil) // until it is received from
-	e.add(c)
+	if admit != nil {
+		l.set(paused) // until it is received from
+	}
+	e.add(&l.conn)
 	err := l.socket.Use(func(fd int) error { return p.loops[l.loop].Add(fd, l) }, p.loops[l.loop].Remove)
 	if err != nil { // or it was closed as soon as it was known
-		c.close(&CloseError{Reason: ReasonLost, Err: err}, false)
+		l.conn.close(&CloseError{Reason: ReasonLost, Err: err}, false)
 	}
 	if admit != nil {
-		e.wg.Go(c.admit)
+		e.wg.Go(l.conn.admit)
 	}
-	return c
+	return &l.conn
 }
 
 // Ready is called by the loop.
-func (l *pollLink) Ready(ev poll.Events, buf []byte) (again poll.Events) {
+func (l *pollConn) Ready(t *poll.Turn, ev poll.Events) {
+	switch {
+	case l.is(released):
+		return
+	case l.is(finished):
+		l.set(released)
+		l.conn.release()
+		return
+	}
 	if ev&poll.HungUp != 0 {
-		l.hungUp.Store(true)
-		if l.paused.Load() {
-			l.c.hangUp()
+		if l.set(hungUp); l.is(paused) {
+			l.conn.hangUp()
 		}
 	}
 	if ev&poll.Writable != 0 {
-		if l.writable.Store(true); l.blocked.CompareAndSwap(true, false) {
-			l.flush()
+		if l.set(writable); l.clear(blocked) {
+			l.goOn()
 		}
 	}
-	if ev&poll.Readable != 0 && !l.read(buf) {
-		return poll.Readable
-	}
-	return 0
-}
-
-// read reads what there is, unless reading has paused. It reports whether it has
-// come to the end of it. When somebody else is reading, that one looks
-// again.
-func (l *pollLink) read(buf []byte) (done bool) {
-	for !l.reading.CompareAndSwap(readIdle, readBusy) {
-		if l.reading.CompareAndSwap(readBusy, readAgain) || l.reading.Load() >= readAgain {
-			return true
-		}
-	}
-	for {
-		done = l.readSome(buf)
-		switch s := l.reading.Load(); {
-		case s == readLast:
-			l.reading.Store(readNever)
-			close(l.stopped)
-			return true
-		case done && s == readAgain && l.reading.CompareAndSwap(s, readBusy):
-			continue
-		case !(done && s == readAgain) && l.reading.CompareAndSwap(s, readIdle):
-			return done
-		}
+	if ev&poll.Readable != 0 && !l.is(paused|readAll) {
+		l.read(t)
 	}
 }
 
-// readSome reads until there is nothing, a pause or an end, at most maxReads times.
-func (l *pollLink) readSome(buf []byte) (done bool) {
+// read reads once, and looks at what it has read; when there may be more, it is the
+// others' turn first.
+func (l *pollConn) read(t *poll.Turn) {
 	n := 0
-	for range maxReads {
-		if l.feed(buf[:n]) {
-			return true
-		}
-		if l.c.inputOver() {
-			return l.drain(buf)
-		}
-		hungUp := l.hungUp.Load()
+	if l.is(held) {
+		l.clear(held)
+		t.Again(poll.Readable)
+	} else {
 		var err error
-		switch n, err = l.socket.Read(buf); {
-		case err == nil && n > 0:
-			if n < len(buf) && !hungUp { // there is no more, or there will be another event
-				return l.feed(buf[:n]) || !l.c.inputOver() || l.drain(buf)
+		n, err = l.socket.Read(t.Buf)
+		switch {
+		case n > 0:
+			if n == len(t.Buf) || l.is(hungUp) { // otherwise there will be another event
+				t.Again(poll.Readable)
 			}
 		case err == nil:
 			l.endRead()
-			l.c.endInput()
-			return true
-		case errors.Is(err, syscall.EAGAIN):
-			return true
+			l.conn.endInput()
+			return
+		case err == syscall.EAGAIN:
+			return
 		default:
 			l.endRead()
-			l.c.close(&CloseError{Reason: ReasonLost, Err: err}, false)
-			return true
+			l.conn.close(&CloseError{Reason: ReasonLost, Err: err}, false)
+			return
 		}
 	}
-	return l.feed(buf[:n])
+	w, _ := t.Local.(*worker)
+	if w == nil {
+		w = new(worker)
+		t.Local = w
+	}
+	pause, over := l.conn.feed(t.Buf[:n], l.conn.end.at(t.Round), w)
+	switch {
+	case pause:
+		l.pause(t)
+	case over:
+		l.drain(n)
+	}
+	w.handleInline(t)
 }
 
-// endRead notes that all of the stream has been read.
-func (l *pollLink) endRead() {
-	l.readAll.Store(true)
+// pause waits for resume, which may have been called already.
+func (l *pollConn) pause(t *poll.Turn) {
+	l.set(held | paused)
+	if _, still := l.conn.gate(); !still && l.clear(paused) {
+		t.Again(poll.Readable)
+	}
+	if l.is(hungUp) {
+		l.conn.hangUp()
+	}
+}
+
+// drain counts what the peer still sends to a connection that is closing, and at some
+// point reads no more; see netLink.drain.
+func (l *pollConn) drain(n int) {
+	if l.drained += int32(n); l.drained > lingerBytes {
+		l.endRead()
+	}
+}
+
+// endRead notes that nothing more is read.
+func (l *pollConn) endRead() {
+	l.set(readAll)
 	if s := l.readEnd.Load(); s != nil {
 		s.Do(func() { close(s.c) })
 	}
 }
 
-// feed gives the connection what has been read, and notes when it must pause.
-func (l *pollLink) feed(b []byte) (paused bool) {
-	if !l.c.feed(b) {
-		return false
+func (l *pollConn) resume() {
+	if l.is(paused) && l.clear(paused) {
+		l.poller.loops[l.loop].Post(l, poll.Readable)
 	}
-	l.paused.Store(true)
-	if l.c.feed(nil) { // resume may not have seen that it paused
-		if l.hungUp.Load() {
-			l.c.hangUp()
-		}
-		return true
-	}
-	l.paused.Store(false)
-	return false
 }
 
-// drain reads and throws away what the peer still sends to a connection that is
-// closing; see netLink.drain.
-func (l *pollLink) drain(buf []byte) (done bool) {
-	for range lingerBytes / readStep {
-		n, err := l.socket.Read(buf[:min(len(buf), readStep)])
-		if errors.Is(err, syscall.EAGAIN) {
-			return true
-		}
-		if n == 0 || err != nil {
-			break
-		}
-	}
-	l.endRead()
-	return true
-}
-
-// resume reads on a goroutine of its own: the caller may be in the middle of
-// anything.
-func (l *pollLink) resume() {
-	if !l.paused.CompareAndSwap(true, false) {
-		return
-	}
-	l.c.end.wg.Go(func() {
-		buf := make([]byte, smallRead)
-		for !l.read(buf) {
-		}
-	})
-}
+func (l *pollConn) yield() { l.poller.loops[l.loop].HandOver() }
 
 // flush writes what is queued, as far as the socket takes it; the loop goes on when
 // it takes more.
-func (l *pollLink) flush() {
+func (l *pollConn) flush(b *buffer) {
+	l.pending, l.written = b, 0
+	l.goOn()
+}
+
+func (l *pollConn) kick(b *buffer) { l.flush(b) }
+
+func (l *pollConn) goOn() {
 	for range maxWrites {
-		if l.pending == nil {
-			b := l.c.takeOut()
-			if b == nil {
-				return // and the claim with it: nothing here is ours any more
-			}
-			l.pending, l.written = b, 0
-		}
 		if !l.write() {
 			return
 		}
 	}
-	l.c.end.wg.Go(l.flush)
+	l.conn.end.wg.Go(l.goOn)
 }
 
-// write writes pending. It reports whether it is all written, or never will be.
-func (l *pollLink) write() (done bool) {
+// write writes pending. It reports whether there is another; if not, nothing here is
+// the caller's any more.
+func (l *pollConn) write() (more bool) {
 	var err error
-	for l.written < len(l.pending.b) {
-		rest := l.pending.b[l.written:]
+	for all := l.pending.bytes(); err == nil && int(l.written) < len(all); {
+		rest := all[l.written:]
 		var n int
-		l.writable.Store(false)
 		n, err = l.socket.Write(rest[:min(len(rest), mostStep)])
-		if errors.Is(err, syscall.EAGAIN) {
-			l.blocked.Store(true)
-			if !l.writable.Load() || !l.blocked.CompareAndSwap(true, false) {
+		switch {
+		case n == len(rest):
+			l.written += int32(n)
+		case err == nil:
+			l.written += int32(n)
+			l.conn.progress(n)
+		case err == syscall.EAGAIN:
+			err = nil
+			if l.clear(writable) {
+				continue // it may have become so just now
+			}
+			l.conn.progress(0)
+			l.set(blocked)
+			if !l.is(writable) || !l.clear(blocked) {
 				return false // the loop goes on, and it may have begun already
 			}
-			err = nil
-			continue
 		}
-		if err != nil {
-			break
-		}
-		l.written += n
-		l.c.progress(n)
 	}
 	b := l.pending
-	l.pending = nil
-	l.c.wrote(b, err)
+	l.pending, l.written = nil, 0
+	if b = l.conn.wrote(b, err); b == nil {
+		return false
+	}
+	l.pending = b
 	return true
 }
 
-func (l *pollLink) kick() { l.flush() }
-
 // shut lets go of the connection: at once, or when what is queued is written and
 // the peer has had time to read it.
-func (l *pollLink) shut(linger bool) {
+func (l *pollConn) shut(linger bool) {
 	if !linger {
 		l.closeSocket()
 		l.endRead()
 	}
-	if l.closing.CompareAndSwap(false, true) {
-		l.c.end.wg.Go(func() { l.letGo(linger) })
+	if l.set(closing) {
+		l.conn.end.wg.Go(func() { l.letGo(linger) })
 	}
 }
 
-func (l *pollLink) closeSocket() {
+func (l *pollConn) closeSocket() {
 	l.socket.Close(l.poller.loops[l.loop].Remove)
-	l.writable.Store(true) // a write that is about to wait tries again, and fails
-	if l.blocked.CompareAndSwap(true, false) {
-		l.c.end.wg.Go(l.flush) // one that has waited fails too
+	l.set(writable) // a write that is about to wait tries again, and fails
+	if l.clear(blocked) {
+		l.conn.end.wg.Go(l.goOn) // one that has waited fails too
 	}
 }
 
-func (l *pollLink) letGo(linger bool) {
+func (l *pollConn) letGo(linger bool) {
 	if linger && l.writeRest(lingerWrite) && l.socket.CloseWrite() == nil {
 		s := &signal{c: make(chan struct{})}
-		if l.readEnd.Store(s); !l.readAll.Load() {
+		if l.readEnd.Store(s); !l.is(readAll) {
 			l.resume() // whatever it waits for
 			timer := time.NewTimer(lingerRead)
 			defer timer.Stop()
@@ -300,32 +266,18 @@ func (l *pollLink) letGo(linger bool) {
 	}
 	l.closeSocket()
 	l.writeRest(lingerWrite)
-	l.stopReading()
-	l.paused.Store(false) // there is nothing to resume
-	l.c.end.gone(l.c)
-}
-
-// stopReading waits until nobody reads, and lets nobody read again.
-func (l *pollLink) stopReading() {
-	l.stopped = make(chan struct{})
-	for {
-		switch s := l.reading.Load(); {
-		case s == readIdle && l.reading.CompareAndSwap(s, readNever):
-			return
-		case s != readIdle && l.reading.CompareAndSwap(s, readLast):
-			<-l.stopped
-			return
-		}
+	if l.set(finished); !l.poller.loops[l.loop].Post(l, 0) {
+		l.conn.release() // the loop has ended
 	}
 }
 
 // writeRest waits until nothing is left to write, for at most so long.
-func (l *pollLink) writeRest(limit time.Duration) (done bool) {
+func (l *pollConn) writeRest(limit time.Duration) (done bool) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
-	for claimed, wait := l.c.unwritten(); claimed || wait != nil; claimed, wait = l.c.unwritten() {
-		if claimed {
-			l.flush()
+	for b, wait := l.conn.unwritten(); b != nil || wait != nil; b, wait = l.conn.unwritten() {
+		if b != nil {
+			l.flush(b)
 			continue
 		}
 		select {
@@ -337,30 +289,25 @@ func (l *pollLink) writeRest(limit time.Duration) (done bool) {
 	return true
 }
 
-func (l *pollLink) addrs() (local, remote net.Addr) {
+func (l *pollConn) addrs() (local, remote net.Addr) {
 	return l.socket.LocalAddr(l.poller.local), net.TCPAddrFromAddrPort(l.remote.addrPort())
 }
 
-// A compactAddr is an address and a port in 20 bytes.
+// A compactAddr is an address and a port in 20 bytes. It has no room for a zone.
 type compactAddr struct {
 	ip   [16]byte
 	port uint16
 	v4   bool
 }
 
-func (a *compactAddr) set(sa unix.Sockaddr) {
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		copy(a.ip[:], sa.Addr[:])
-		a.port, a.v4 = uint16(sa.Port), true
-	case *unix.SockaddrInet6:
-		a.ip, a.port = sa.Addr, uint16(sa.Port)
-	}
+func (a *compactAddr) set(ap netip.AddrPort) {
+	a.ip, a.port, a.v4 = ap.Addr().As16(), ap.Port(), ap.Addr().Is4()
 }
 
 func (a *compactAddr) addrPort() netip.AddrPort {
+	ip := netip.AddrFrom16(a.ip)
 	if a.v4 {
-		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(a.ip[:4])), a.port)
+		ip = ip.Unmap()
 	}
-	return netip.AddrPortFrom(netip.AddrFrom16(a.ip), a.port)
+	return netip.AddrPortFrom(ip, a.port)
 }

@@ -24,6 +24,7 @@ type Message struct {
 
 	conn  *Conn
 	parts parts
+	raw   Raw
 }
 
 // Conn returns the connection that the message came from.
@@ -52,6 +53,13 @@ func (m *Message) Decode(v any) error {
 		return Errorf(StatusBadRequest, "data of type %v: %v", m.Type, err)
 	}
 	return nil
+}
+
+// Raw returns b as an answer that is sent as it is, as the conversion Raw(b) does, and
+// allocates nothing. It is valid until the handler returns, and b must be so too.
+func (m *Message) Raw(b []byte) *Raw {
+	m.raw = b
+	return &m.raw
 }
 
 // Clone returns a copy of the message that the caller may keep.

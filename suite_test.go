@@ -272,6 +272,11 @@ var echo = longwire.HandlerFunc(func(_ context.Context, m *longwire.Message) (an
 	return longwire.Raw(m.Data), nil
 })
 
+// rawEcho does the same and allocates nothing.
+var rawEcho = longwire.HandlerFunc(func(_ context.Context, m *longwire.Message) (any, error) {
+	return m.Raw(m.Data), nil
+})
+
 // ok answers every message with status "200".
 var ok = longwire.HandlerFunc(func(context.Context, *longwire.Message) (any, error) {
 	return longwire.Envelope{}, nil

@@ -64,4 +64,4 @@ func (b *benchServer) run(ctx context.Context) error {
 	}
 }
 
-func echo(_ context.Context, m *longwire.Message) (any, error) { return longwire.Raw(m.Data), nil }
+func echo(_ context.Context, m *longwire.Message) (any, error) { return m.Raw(m.Data), nil }

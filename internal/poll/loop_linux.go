@@ -1,12 +1,13 @@
 package poll
 
 import (
-	"errors"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"runtime"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,24 +19,31 @@ const (
 	Readable Events = 1 << iota // bytes may be read
 	Writable                    // bytes may be written
 	HungUp                      // the peer ended its stream, or the socket is broken: read to learn which
+	Posted                      // Post has been called
 )
 
-// A Handler is told of the events of a socket, on the goroutine of its loop. It
-// must not block, and may use buf, which is lent, until it returns. When it
-// reports that there is more to do, it is called again before the loop waits, with
-// the events that it returns.
+// A Handler is told of the events of a socket, on the goroutine that has the turn
+// of its loop, and never by two at a time. It must not block, but between t.Enter
+// and t.Leave.
 type Handler interface {
 	comparable
-	Ready(ev Events, buf []byte) (again Events)
+	Ready(t *Turn, ev Events)
 }
 
 // A Loop watches sockets, with one goroutine.
 type Loop[H Handler] struct {
 	epoll *os.File
-	done  chan struct{} // closed when the goroutine has ended
+	fd    int // of epoll
+	wait  syscall.RawConn
+	wake  int           // an eventfd that epoll watches, for Post
+	done  chan struct{} // closed when the loop has ended
+	guard guard
 
-	mu    sync.Mutex
-	slots []*[slotsPiece]slot[H] // by file descriptor, in pieces that never move
+	mu     sync.Mutex
+	slots  []*[slotsPiece]slot[H] // by file descriptor, in pieces that never move
+	posted []due[H]
+	closed bool // no more sockets are added
+	ended  bool // nobody is told of anything any more
 }
 
 // slotsPiece is how many slots are added at a time: a table that grows by copying
@@ -49,38 +57,71 @@ type slot[H Handler] struct {
 	generation uint32
 }
 
-// readBuffer is how many bytes a loop lends its handlers.
-const readBuffer = 64 << 10
+// due is a handler with something to do.
+type due[H Handler] struct {
+	handler H
+	events  Events
+}
 
-// maxEvents is how many events are fetched at a time.
-const maxEvents = 256
+const (
+	// readBuffer is how many bytes a turn lends its handlers.
+	readBuffer = 64 << 10
+	// maxEvents is how many events are fetched at a time.
+	maxEvents = 256
+)
+
+// one is what is written to an eventfd. Nobody reads it: each write is an event.
+var one = binary.NativeEndian.AppendUint64(nil, 1)
 
 // NewLoop starts a loop.
 func NewLoop[H Handler]() (*Loop[H], error) {
-	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
-		return nil, os.NewSyscallError("epoll_create1", err)
+	l := &Loop[H]{done: make(chan struct{})}
+	if err := l.open(); err != nil {
+		return nil, err
+	}
+	l.guard.init()
+	l.begin(l.newTurn())
+	return l, nil
+}
+
+func (l *Loop[H]) open() (err error) {
+	if l.fd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return os.NewSyscallError("epoll_create1", err)
 	}
 	// Package os watches non-blocking descriptors with the runtime's own epoll, and
 	// one epoll can watch another: so the goroutine waits as any other does, and
 	// takes no thread with it.
-	if err := unix.SetNonblock(fd, true); err != nil {
-		unix.Close(fd)
-		return nil, os.NewSyscallError("fcntl", err)
+	if err := unix.SetNonblock(l.fd, true); err != nil {
+		unix.Close(l.fd)
+		return os.NewSyscallError("fcntl", err)
 	}
-	l := &Loop[H]{epoll: os.NewFile(uintptr(fd), "epoll"), done: make(chan struct{})}
-	wait, err := l.epoll.SyscallConn()
+	l.epoll = os.NewFile(uintptr(l.fd), "epoll")
+	if l.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		l.epoll.Close()
+		return os.NewSyscallError("eventfd", err)
+	}
+	l.wait, err = l.epoll.SyscallConn()
+	if err == nil {
+		err = unix.EpollCtl(l.fd, unix.EPOLL_CTL_ADD, l.wake, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: -1})
+	}
 	if err != nil {
 		l.epoll.Close()
-		return nil, err
+		unix.Close(l.wake)
+		return fmt.Errorf("epoll: %w", err)
 	}
-	go l.run(wait)
-	return l, nil
+	return nil
 }
 
-// Close ends the loop. The sockets stay as they are.
+// Close ends the loop, when it has told the handlers of what was posted. The sockets
+// stay as they are.
 func (l *Loop[H]) Close() {
-	l.epoll.Close()
+	l.mu.Lock()
+	first := !l.closed
+	l.closed = true
+	l.mu.Unlock()
+	if first {
+		l.epoll.Close()
+	}
 	<-l.done
 }
 
@@ -88,6 +129,10 @@ func (l *Loop[H]) Close() {
 // change from then on, beginning with what there is.
 func (l *Loop[H]) Add(fd int, h H) error {
 	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return os.ErrClosed
+	}
 	for fd/slotsPiece >= len(l.slots) {
 		l.slots = append(l.slots, nil)
 	}
@@ -98,23 +143,9 @@ func (l *Loop[H]) Add(fd int, h H) error {
 	s.handler = h
 	s.generation++
 	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(fd), Pad: int32(s.generation)}
-	l.mu.Unlock()
-	err := l.control(unix.EPOLL_CTL_ADD, fd, &ev)
-	if err != nil {
-		l.Remove(fd)
-	}
-	return err
-}
-
-func (l *Loop[H]) control(op, fd int, ev *unix.EpollEvent) error {
-	conn, err := l.epoll.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var failed error
-	err = conn.Control(func(epoll uintptr) { failed = unix.EpollCtl(int(epoll), op, fd, ev) })
-	if err = errors.Join(err, failed); err != nil {
-		return fmt.Errorf("epoll_ctl: %w", err)
+	if err := unix.EpollCtl(l.fd, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
+		l.forget(fd)
+		return os.NewSyscallError("epoll_ctl", err)
 	}
 	return nil
 }
@@ -124,78 +155,163 @@ func (l *Loop[H]) control(op, fd int, ev *unix.EpollEvent) error {
 func (l *Loop[H]) Remove(fd int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if fd/slotsPiece >= len(l.slots) || l.slots[fd/slotsPiece] == nil {
-		return // it was never added
+	if fd/slotsPiece < len(l.slots) && l.slots[fd/slotsPiece] != nil {
+		l.forget(fd)
 	}
-	s := l.slot(fd)
+}
+
+func (l *Loop[H]) forget(fd int) {
 	var none H
+	s := l.slot(fd)
 	s.handler = none
 	s.generation++
 }
 
 func (l *Loop[H]) slot(fd int) *slot[H] { return &l.slots[fd/slotsPiece][fd%slotsPiece] }
 
-// due is a handler with something to do.
-type due[H Handler] struct {
-	handler H
-	events  Events
+// Post has h told of the events and of Posted, though its socket may have been
+// removed. It reports whether it will be; when not, the loop has ended and tells
+// nobody of anything any more.
+func (l *Loop[H]) Post(h H, ev Events) bool {
+	l.mu.Lock()
+	if l.ended {
+		l.mu.Unlock()
+		<-l.done
+		return false
+	}
+	if l.posted = append(l.posted, due[H]{h, ev | Posted}); len(l.posted) == 1 && !l.closed {
+		unix.Write(l.wake, one)
+	}
+	l.mu.Unlock()
+	return true
 }
 
-// run is the loop.
-func (l *Loop[H]) run(wait syscall.RawConn) {
-	defer close(l.done)
-	raw := make([]unix.EpollEvent, maxEvents)
-	buf := make([]byte, readBuffer)
-	var ready []due[H]
-	n := 0
-	fetch := func(epoll uintptr) (done bool) {
-		n = fetchEvents(int(epoll), raw)
-		return n > 0 || len(ready) > 0 // otherwise wait
-	}
-	for {
-		if wait.Read(fetch) != nil {
-			return
-		}
-		l.lookUp(raw[:n], &ready)
-		more := ready[:0]
-		for _, d := range ready {
-			if again := d.handler.Ready(d.events, buf); again != 0 {
-				more = append(more, due[H]{d.handler, again})
-			}
-		}
-		clear(ready[len(more):])
-		ready = more
-		runtime.Gosched() // what the handlers have started may run
-	}
+// HandOver lets another goroutine take the loop over, as the calling one is about
+// to block between Enter and Leave. It does nothing when nobody is there.
+func (l *Loop[H]) HandOver() { l.guard.turn.Load().handOver() }
+
+// newTurn returns a turn that has not begun.
+func (l *Loop[H]) newTurn() *turn[H] {
+	t := &turn[H]{loop: l, raw: make([]unix.EpollEvent, maxEvents)}
+	t.Buf, t.Round = make([]byte, readBuffer), time.Now()
+	t.guard, t.pass = &l.guard, t.passOn
+	return t
 }
 
-// lookUp appends the handlers of the events.
-func (l *Loop[H]) lookUp(events []unix.EpollEvent, ready *[]due[H]) {
+func (l *Loop[H]) begin(t *turn[H]) {
+	l.guard.turn.Store(&t.Turn)
+	go t.run()
+}
+
+// lookUp appends the handlers of the events and of what is posted. It reports
+// whether the loop goes on.
+func (l *Loop[H]) lookUp(events []unix.EpollEvent, ready *[]due[H]) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	carried := len(*ready) // handlers that have more to do: few, as a rule none
-events:
-	for _, ev := range events {
-		s := l.slot(int(ev.Fd))
-		if s.generation != uint32(ev.Pad) {
-			continue // of a socket that is gone
-		}
-		var e Events
-		if ev.Events&unix.EPOLLIN != 0 {
-			e |= Readable
-		}
-		if ev.Events&unix.EPOLLOUT != 0 {
-			e |= Writable
-		}
-		if ev.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
-			e |= HungUp | Readable
-		}
+	tell := func(h H, ev Events) {
 		for i := range carried {
-			if d := &(*ready)[i]; d.handler == s.handler {
-				d.events |= e
-				continue events
+			if d := &(*ready)[i]; d.handler == h {
+				d.events |= ev
+				return
 			}
 		}
-		*ready = append(*ready, due[H]{s.handler, e})
+		*ready = append(*ready, due[H]{h, ev})
 	}
+	for i := range events {
+		ev := &events[i]
+		if ev.Fd < 0 {
+			continue // it is l.wake
+		}
+		if s := l.slot(int(ev.Fd)); s.generation == uint32(ev.Pad) { // and not of a socket that is gone
+			tell(s.handler, eventsOf(ev.Events))
+		}
+	}
+	for _, d := range l.posted {
+		tell(d.handler, d.events)
+	}
+	clear(l.posted)
+	l.posted = l.posted[:0]
+	l.ended = l.closed && len(*ready) == 0
+	return !l.ended
+}
+
+func eventsOf(bits uint32) (ev Events) {
+	if bits&unix.EPOLLIN != 0 {
+		ev |= Readable
+	}
+	if bits&unix.EPOLLOUT != 0 {
+		ev |= Writable
+	}
+	if bits&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		ev |= HungUp | Readable
+	}
+	return ev
+}
+
+// end is called by the last turn.
+func (l *Loop[H]) end() {
+	l.mu.Lock()
+	unix.Close(l.wake) // Post writes to it under the lock, until closed
+	l.mu.Unlock()
+	close(l.done)
+}
+
+// turn is a Turn with the work of its loop.
+type turn[H Handler] struct {
+	Turn
+	loop  *Loop[H]
+	raw   []unix.EpollEvent
+	ready []due[H] // what the handlers are told of
+	next  int      // the first of them that is not told yet
+	more  []due[H] // what they are told of in the round after
+}
+
+// run is the loop, until it ends or another goroutine takes it over.
+func (t *turn[H]) run() {
+	defer t.handOver() // should a handler have ended the goroutine
+	l, n := t.loop, 0
+	fetch := func(epoll uintptr) (done bool) {
+		n = fetchEvents(int(epoll), t.raw)
+		return n > 0 || len(t.ready) > 0 // otherwise wait
+	}
+	for {
+		for t.next < len(t.ready) {
+			d := t.ready[t.next]
+			t.next++
+			d.handler.Ready(&t.Turn, d.events)
+			if t.isLost() {
+				return
+			}
+			t.keep(d.handler)
+		}
+		clear(t.ready)
+		t.ready, t.more, t.next = t.more, t.ready[:0], 0
+		runtime.Gosched() // what the handlers have started may run
+		if l.wait.Read(fetch) != nil {
+			n = 0 // Close has been called
+		}
+		if !l.lookUp(t.raw[:n], &t.ready) {
+			l.end()
+			return
+		}
+		t.Round = time.Now()
+	}
+}
+
+// keep notes what the handler called Again for.
+func (t *turn[H]) keep(h H) {
+	if t.again != 0 {
+		t.more = append(t.more, due[H]{h, t.again})
+		t.again = 0
+	}
+}
+
+// passOn begins a turn with what is left of this one, which is over.
+func (t *turn[H]) passOn() {
+	t.keep(t.ready[t.next-1].handler)
+	next := t.loop.newTurn()
+	next.ready, next.next, next.more = t.ready, t.next, t.more
+	t.ready, t.more = nil, nil
+	t.loop.begin(next)
 }

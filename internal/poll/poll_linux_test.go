@@ -3,7 +3,7 @@ package poll_test
 import (
 	"errors"
 	"os"
-	"sync/atomic"
+	"runtime"
 	"syscall"
 	"testing"
 
@@ -74,82 +74,216 @@ func TestSocketIsClosedWhenNobodyUsesIt(t *testing.T) {
 	}
 }
 
-// A greedy handler always has more to do.
-type greedy struct {
-	start <-chan struct{} // turns count when it is closed
-	other *greedy
-	turns atomic.Int64
-	seen  int64         // turns of the other one at the end
-	over  chan struct{} // closed when it has had enough turns
+// A handler is a function that is told of events.
+type handler struct {
+	ready func(t *poll.Turn, ev poll.Events)
 }
 
-func (g *greedy) Ready(ev poll.Events, _ []byte) (again poll.Events) {
-	select {
-	case <-g.start:
-	default:
-		return poll.Readable
+func (h *handler) Ready(t *poll.Turn, ev poll.Events) { h.ready(t, ev) }
+
+func newLoop(t *testing.T) *poll.Loop[*handler] {
+	t.Helper()
+	loop, err := poll.NewLoop[*handler]()
+	if err != nil {
+		t.Fatal(err)
 	}
-	switch n := g.turns.Add(1); {
-	case n == 2000:
-		if g.other != nil {
-			g.seen = g.other.turns.Load()
-		}
-		close(g.over)
-		return 0
-	case n > 2000:
-		return 0
+	t.Cleanup(loop.Close)
+	return loop
+}
+
+// watch adds a socket to a loop, and returns it and its other end.
+func watch(t *testing.T, loop *poll.Loop[*handler], ready func(t *poll.Turn, ev poll.Events)) (near, far *poll.Socket) {
+	t.Helper()
+	near, far = pair(t)
+	h := &handler{ready}
+	if err := near.Use(func(fd int) error { return loop.Add(fd, h) }, loop.Remove); err != nil {
+		t.Fatal(err)
 	}
-	return poll.Readable
+	return near, far
 }
 
 // Whoever has more events does not get more turns.
 func TestLoopIsFair(t *testing.T) {
-	loop, err := poll.NewLoop[*greedy]()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer loop.Close()
+	loop := newLoop(t)
+	const enough = 2000
 	start := make(chan struct{})
-	one, two := &greedy{start: start, over: make(chan struct{})}, &greedy{start: start, over: make(chan struct{})}
-	one.other, two.other = two, one
+	var turns, seen [2]int // by the loop's goroutine
+	over := make(chan struct{}, 2)
 	var far [2]*poll.Socket
-	for i, g := range []*greedy{one, two} {
-		near, other := pair(t)
-		far[i] = other
-		if err := near.Use(func(fd int) error { return loop.Add(fd, g) }, loop.Remove); err != nil {
-			t.Fatal(err)
-		}
+	for i := range 2 {
+		_, far[i] = watch(t, loop, func(turn *poll.Turn, _ poll.Events) {
+			select {
+			case <-start:
+			default:
+				turn.Again(poll.Readable)
+				return
+			}
+			if turns[i]++; turns[i] == enough {
+				seen[i] = turns[1-i]
+				over <- struct{}{}
+			}
+			if turns[i] < enough {
+				turn.Again(poll.Readable)
+			}
+		})
 	}
 	for range 200 {
 		far[0].Write([]byte{1})
 	}
 	close(start)
-	<-one.over
-	<-two.over
-	if one.seen < 1000 || two.seen < 1000 {
-		t.Errorf("in 2,000 turns of the one, the other had %d; and the other way round %d", one.seen, two.seen)
+	<-over
+	<-over
+	loop.Close()
+	if seen[0] < enough/2 || seen[1] < enough/2 {
+		t.Errorf("in %d turns of the one, the other had %d; and the other way round %d", enough, seen[0], seen[1])
 	}
 }
 
 func TestLoopForgets(t *testing.T) {
-	loop, err := poll.NewLoop[*greedy]()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer loop.Close()
+	loop := newLoop(t)
 	loop.Remove(5000) // that it never knew
-	near, far := pair(t)
-	start := make(chan struct{})
-	close(start)
-	g := &greedy{start: start, over: make(chan struct{})}
-	if err := near.Use(func(fd int) error { return loop.Add(fd, g) }, loop.Remove); err != nil {
-		t.Fatal(err)
-	}
-	<-g.over
+	told := make(chan poll.Events, 100)
+	near, far := watch(t, loop, func(_ *poll.Turn, ev poll.Events) { told <- ev })
+	<-told
 	near.Close(loop.Remove)
-	turns := g.turns.Load()
 	far.Write([]byte{1})
-	if g.turns.Load() != turns {
+	loop.Close()
+	if len(told) != 0 {
 		t.Error("it is told of events after it was removed")
 	}
+}
+
+// Nothing is told after the end, and Post says so.
+func TestPost(t *testing.T) {
+	loop := newLoop(t)
+	told := make(chan poll.Events, 100)
+	h := &handler{func(_ *poll.Turn, ev poll.Events) { told <- ev }}
+	for range 300 { // more than a counter of one byte could count
+		if !loop.Post(h, poll.Writable) {
+			t.Fatal("not posted")
+		}
+		if ev := <-told; ev != poll.Writable|poll.Posted {
+			t.Fatalf("told of %b", ev)
+		}
+	}
+	loop.Close()
+	if loop.Post(h, poll.Writable) || len(told) > 0 {
+		t.Error("posted to a loop that has ended")
+	}
+}
+
+// What is posted while the loop ends is told or refused, and never lost.
+func TestPostWhileTheLoopEnds(t *testing.T) {
+	for range 200 {
+		loop := newLoop(t)
+		told := make(chan struct{}, 1)
+		h := &handler{func(*poll.Turn, poll.Events) { told <- struct{}{} }}
+		go loop.Close()
+		if loop.Post(h, 0) {
+			<-told
+		}
+	}
+}
+
+// While code that may block does block, another goroutine runs the loop, and
+// everybody is told of everything once.
+func TestHandOver(t *testing.T) {
+	for _, way := range []string{"noticed", "asked for"} {
+		t.Run(way, func(t *testing.T) {
+			loop := newLoop(t)
+			release, handed, left := make(chan struct{}), make(chan struct{}), make(chan bool)
+			blocked := make(chan struct{})
+			again := make(chan poll.Events, 1)
+			first := true
+			slow := &handler{func(turn *poll.Turn, ev poll.Events) {
+				if !first {
+					again <- ev
+					return
+				}
+				first = false
+				turn.Again(poll.Writable)
+				turn.Enter(func() { close(handed) })
+				close(blocked)
+				<-release
+				left <- turn.Leave()
+			}}
+			loop.Post(slow, poll.Readable)
+			<-blocked
+			if way == "asked for" {
+				loop.HandOver()
+				select {
+				case <-handed:
+				default:
+					t.Fatal("not at once")
+				}
+			}
+			<-handed
+			if ev := <-again; ev != poll.Writable {
+				t.Errorf("told of %b again, want %b", ev, poll.Writable)
+			}
+			for range 10 {
+				told := make(chan struct{})
+				loop.Post(&handler{func(*poll.Turn, poll.Events) { close(told) }}, 0)
+				<-told
+			}
+			close(release)
+			if <-left {
+				t.Error("it has kept its turn")
+			}
+		})
+	}
+}
+
+// Code that comes back keeps its turn, however often it is called.
+func TestTurnIsKept(t *testing.T) {
+	loop := newLoop(t)
+	lost, done := 0, make(chan struct{})
+	turns := 0
+	_, _ = watch(t, loop, func(turn *poll.Turn, _ poll.Events) {
+		turn.Enter(func() {})
+		if !turn.Leave() {
+			lost++
+		}
+		loop.HandOver() // nobody is between Enter and Leave
+		if turns++; turns < 10_000 {
+			turn.Again(poll.Readable)
+		} else {
+			close(done)
+		}
+	})
+	<-done
+	if lost > 0 {
+		t.Errorf("it has lost %d turns", lost)
+	}
+}
+
+// A handler that ends its goroutine does not end the loop.
+func TestGoexit(t *testing.T) {
+	loop := newLoop(t)
+	handed := make(chan struct{})
+	loop.Post(&handler{func(turn *poll.Turn, _ poll.Events) {
+		turn.Enter(func() { close(handed) })
+		runtime.Goexit()
+	}}, 0)
+	<-handed
+	told := make(chan struct{})
+	loop.Post(&handler{func(*poll.Turn, poll.Events) { close(told) }}, 0)
+	<-told
+}
+
+// Close does not wait for code that blocks.
+func TestCloseWhileAHandlerBlocks(t *testing.T) {
+	loop := newLoop(t)
+	blocked, release, left := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	loop.Post(&handler{func(turn *poll.Turn, _ poll.Events) {
+		turn.Enter(func() {})
+		close(blocked)
+		<-release
+		turn.Leave()
+		close(left)
+	}}, 0)
+	<-blocked
+	loop.Close()
+	close(release)
+	<-left
 }

@@ -2,6 +2,7 @@ package poll
 
 import (
 	"net"
+	"net/netip"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -76,31 +77,38 @@ func (s *Socket) Close(before func(fd int)) {
 // Read reads what there is. It returns 0 and nil at the end of the stream, and
 // [syscall.EAGAIN] when there is nothing.
 func (s *Socket) Read(b []byte) (int, error) {
-	return s.io("read", read, b)
+	if !s.acquire() {
+		return 0, os.ErrClosed
+	}
+	n, errno := read(int(s.fd), b)
+	for errno == syscall.EINTR {
+		n, errno = read(int(s.fd), b)
+	}
+	s.release()
+	return result("read", n, errno)
 }
 
 // Write writes as much as fits. It returns [syscall.EAGAIN] when nothing does.
 func (s *Socket) Write(b []byte) (int, error) {
-	return s.io("write", write, b)
-}
-
-func (s *Socket) io(name string, call func(fd int, b []byte) (int, syscall.Errno), b []byte) (int, error) {
 	if !s.acquire() {
 		return 0, os.ErrClosed
 	}
-	defer s.release()
-	for {
-		n, errno := call(int(s.fd), b)
-		switch errno {
-		case 0:
-			return n, nil
-		case syscall.EINTR:
-		case syscall.EAGAIN:
-			return 0, syscall.EAGAIN
-		default:
-			return 0, os.NewSyscallError(name, errno)
-		}
+	n, errno := write(int(s.fd), b)
+	for errno == syscall.EINTR {
+		n, errno = write(int(s.fd), b)
 	}
+	s.release()
+	return result("write", n, errno)
+}
+
+func result(call string, n int, errno syscall.Errno) (int, error) {
+	switch errno {
+	case 0:
+		return n, nil
+	case syscall.EAGAIN:
+		return 0, syscall.EAGAIN
+	}
+	return 0, os.NewSyscallError(call, errno)
 }
 
 // CloseWrite ends the stream to the peer.
@@ -139,10 +147,35 @@ func fetchEvents(epoll int, events []unix.EpollEvent) int {
 
 // Accept accepts one connection from a listening socket. It returns
 // [syscall.EAGAIN] when there is none.
-func Accept(listener uintptr) (fd int, remote unix.Sockaddr, err error) {
-	fd, remote, err = unix.Accept4(int(listener), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-	if err != nil && err != syscall.EAGAIN {
-		err = os.NewSyscallError("accept4", err)
+func Accept(listener int) (fd int, remote netip.AddrPort, err error) {
+	var from unix.RawSockaddrAny
+	size := uint32(unix.SizeofSockaddrAny)
+	n, _, errno := syscall.RawSyscall6(unix.SYS_ACCEPT4, uintptr(listener), uintptr(unsafe.Pointer(&from)),
+		uintptr(unsafe.Pointer(&size)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	switch errno {
+	case 0:
+		return int(n), addrPort(&from), nil
+	case syscall.EAGAIN, syscall.EINTR, syscall.ECONNABORTED:
+		return 0, remote, errno
 	}
-	return fd, remote, err
+	return 0, remote, os.NewSyscallError("accept4", errno)
+}
+
+// addrPort returns the address of a TCP socket. Package unix would allocate it.
+func addrPort(a *unix.RawSockaddrAny) netip.AddrPort {
+	switch a.Addr.Family {
+	case unix.AF_INET:
+		in := (*unix.RawSockaddrInet4)(unsafe.Pointer(a))
+		return netip.AddrPortFrom(netip.AddrFrom4(in.Addr), ntohs(in.Port))
+	case unix.AF_INET6:
+		in := (*unix.RawSockaddrInet6)(unsafe.Pointer(a))
+		return netip.AddrPortFrom(netip.AddrFrom16(in.Addr), ntohs(in.Port))
+	}
+	return netip.AddrPort{}
+}
+
+// ntohs reads a number that is in the order of the network.
+func ntohs(n uint16) uint16 {
+	b := (*[2]byte)(unsafe.Pointer(&n))
+	return uint16(b[0])<<8 | uint16(b[1])
 }

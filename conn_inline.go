@@ -1,0 +1,157 @@
+package longwire
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/longwire/longwire/frame"
+)
+
+// gather takes a frame for the handler, to be handled by handleInline while its bytes
+// stand where they are. It returns false for one that Conn.arrived must look at, and
+// for a message whose handler is known to be slow.
+func (w *worker) gather(f frame.Frame) bool {
+	e := w.c.end
+	if f.Type >= firstReserved && e.isReserved(f.Type) || e.slow.has(f.Type) || w.own.full(e.MaxInbox) {
+		return false
+	}
+	m := w.own.next()
+	m.Type, m.Data, m.conn = f.Type, f.Data, w.c
+	if mayBeEnvelope(f.Data) {
+		if m.parts = scanEnvelope(f.Data); m.parts.isAnswer() {
+			e.stats.lateAnswers.Add(1)
+			*m = Message{}
+			w.own.msgs = w.own.msgs[:len(w.own.msgs)-1]
+			return true
+		}
+	}
+	w.own.size += len(f.Data) + queuedOverhead
+	w.batch = &w.own
+	return true
+}
+
+// handleInline hands what feed has gathered to the handler, on the driver's goroutine. When
+// a handler does not come back, that becomes a goroutine like that of run, and the
+// driver goes on with another.
+func (w *worker) handleInline(t turn) {
+	switch {
+	case w.c == nil:
+		return
+	case w.batch == nil:
+		w.restInline()
+		return
+	}
+	if w.yielded == nil {
+		w.yielded = w.handedOver
+		w.inline = true
+	}
+	returned := false
+	defer func() {
+		if !returned {
+			w.skip()
+			go w.run()
+		}
+	}()
+	t.Enter(w.yielded)
+	w.handleBatch()
+	returned = true
+	if t.Leave() {
+		w.restInline()
+		return
+	}
+	w.flush()
+	w.drop()
+	w.run()
+}
+
+// restInline ends the work on the driver's goroutine. Messages that wait are for
+// another one.
+func (w *worker) restInline() {
+	c := w.c
+	w.c = nil
+	if w.batch != nil {
+		w.drop()
+	}
+	c.mu.Lock()
+	c.inline = false
+	b := c.claimLocked()
+	if c.inbox == nil {
+		c.rest()
+	} else {
+		c.mu.Unlock()
+		c.work()
+	}
+	if b != nil {
+		c.link.flush(b)
+	}
+}
+
+// handedOver is called when a handler has not come back, by whoever noticed.
+func (w *worker) handedOver() {
+	c := w.c
+	w.alone.Store(true)
+	c.end.slow.add(Type(w.current.Load()))
+	c.mu.Lock()
+	c.inline = false
+	c.mu.Unlock()
+	c.kick()
+}
+
+// handledBy is the key of the connection in the context of its handlers.
+type handledBy struct{}
+
+// yield is called before waiting, with the context of the call: it may be that of a
+// handler.
+func yield(ctx context.Context) {
+	if c, ok := ctx.Value(handledBy{}).(*Conn); ok {
+		c.yield()
+	}
+}
+
+// yield lets the driver go on if a handler of c runs on its goroutine, as it is about
+// to wait.
+func (c *Conn) yield() {
+	c.mu.Lock()
+	inline := c.inline
+	c.mu.Unlock()
+	if inline {
+		c.link.yield()
+	}
+}
+
+// slowTypes remembers the types of messages whose handlers did not come back soon.
+// Types that share a place share their fate, which costs a little time and nothing
+// else.
+type slowTypes struct {
+	left  [256]atomic.Int32 // messages that have to be handled fast until it is forgotten
+	known atomic.Bool       // there has been one
+}
+
+const (
+	slowFor    = 1000             // messages
+	fastEnough = time.Millisecond // for those that have arrived together
+)
+
+func (s *slowTypes) place(t Type) *atomic.Int32 { return &s.left[uint8(t^t>>8)] }
+
+func (s *slowTypes) any() bool       { return s.known.Load() }
+func (s *slowTypes) has(t Type) bool { return s.known.Load() && s.place(t).Load() > 0 }
+
+func (s *slowTypes) add(t Type) {
+	s.place(t).Store(slowFor)
+	s.known.Store(true)
+}
+
+// took notes how long messages took that were handled on a goroutine of their own.
+func (s *slowTypes) took(msgs []Message, d time.Duration) {
+	for i := range msgs {
+		if p := s.place(msgs[i].Type); p.Load() > 0 {
+			if d > fastEnough {
+				p.Store(slowFor)
+			} else {
+				p.Add(-1)
+			}
+		}
+	}
+}
