@@ -64,7 +64,8 @@ func (s *Server) ListenAndServe() error {
 // Serve accepts connections from l, until Shutdown or Close, and closes it. It
 // always returns an error: [ErrServerClosed] then, the listener's when that was
 // closed by another, one that names the field when Config is not valid. Other
-// errors of the listener are logged, and accepting is tried again after a pause.
+// errors of the listener are logged, once until accepting works again, which is tried
+// several times a second.
 // A Server may serve several listeners at a time.
 func (s *Server) Serve(l net.Listener) error {
 	defer l.Close()
@@ -84,12 +85,15 @@ func (s *Server) Serve(l net.Listener) error {
 	case err != nil:
 		return fmt.Errorf("longwire: listener: %w", err)
 	}
-	pause := time.Duration(0)
+	pause := time.Duration(0) // while accepting fails
 	for {
 		c, err := accept()
 		switch {
 		case err == nil:
-			pause = 0
+			if pause > 0 {
+				e.Logger.Info("accepting again")
+				pause = 0
+			}
 			if s.isStopped() { // and may not have seen this one
 				c.close(&CloseError{Reason: ReasonShutdown}, false)
 			}
@@ -98,9 +102,10 @@ func (s *Server) Serve(l net.Listener) error {
 			return ErrServerClosed
 		case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrClosed):
 			return fmt.Errorf("longwire: accept: %w", err)
+		case pause == 0: // not each time: nobody reads the second line
+			e.Logger.Error("accept failed", "error", err)
 		}
-		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-		e.Logger.Error("accept failed", "error", err, "again_in", pause)
+		pause = min(max(2*pause, leastPause), mostPause)
 		select {
 		case <-time.After(pause):
 		case <-stop:
@@ -108,6 +113,13 @@ func (s *Server) Serve(l net.Listener) error {
 		}
 	}
 }
+
+// How long the server pauses before it accepts again, when that has failed: as a rule
+// no descriptor was free.
+const (
+	leastPause = 5 * time.Millisecond
+	mostPause  = 250 * time.Millisecond
+)
 
 func (s *Server) isStopped() bool {
 	s.mu.Lock()
@@ -233,9 +245,7 @@ func (s *Server) Close() error {
 		return nil
 	}
 	for _, c := range s.stopAccepting(e) {
-		c.mu.Lock()
-		c.deaf = true
-		c.mu.Unlock()
+		c.deaf.Store(true)
 		c.close(&CloseError{Reason: ReasonShutdown}, false)
 	}
 	s.stopBackground()

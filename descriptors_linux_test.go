@@ -1,0 +1,89 @@
+package longwire_test
+
+import (
+	"io"
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/longwire/longwire"
+)
+
+// When no descriptor is free the server waits, quietly, and accepts again within a
+// second after there are some. Connections that it has are served all the while.
+func TestNoDescriptorIsFree(t *testing.T) {
+	const waiting = 50
+	n := tcp()
+	l := n.listen(t)
+	n.listen = func(*testing.T) net.Listener { return l }
+	var conns []net.Conn // which the listener has queued
+	for range waiting {
+		nc, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		nc.SetDeadline(time.Now().Add(time.Minute)) // a guard
+		conns = append(conns, nc)
+	}
+	b := &peer{t: t, nc: conns[0]}
+	b.sendFrame(1, "hello")
+
+	var before unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	restore := func() { unix.Setrlimit(unix.RLIMIT_NOFILE, &before) }
+	defer restore()
+	free, err := os.Open("/dev/null") // has the first descriptor that is free
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := uint64(free.Fd())
+	free.Close()
+	few := before
+	few.Cur = next + 20 // the server needs some for itself
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
+		t.Fatal(err)
+	}
+
+	s := serve(t, n, &longwire.Server{Handler: echo})
+	for len(s.log.lines("accept failed")) == 0 {
+		time.Sleep(time.Millisecond) // a poll
+	}
+	var used, used2 unix.Rusage
+	unix.Getrusage(unix.RUSAGE_SELF, &used)
+	time.Sleep(time.Second) // in which it must not spin, which would take all of it
+	unix.Getrusage(unix.RUSAGE_SELF, &used2)
+	if cpu := time.Duration(used2.Utime.Nano() + used2.Stime.Nano() - used.Utime.Nano() - used.Stime.Nano()); cpu > 300*time.Millisecond {
+		t.Errorf("waiting for a descriptor for a second took %v of processor time", cpu)
+	}
+	if lines := s.log.lines("accept failed"); len(lines) != 1 {
+		t.Errorf("it says so %d times", len(lines))
+	}
+	want := wire(1, "hello")
+	for range 10 {
+		if _, err := io.ReadFull(conns[0], make([]byte, len(want))); err != nil {
+			t.Fatalf("a connection that was accepted is not served: %v", err)
+		}
+		b.sendFrame(1, "hello")
+	}
+
+	restore()
+	freed := time.Now()
+	for _, nc := range conns[1:] {
+		nc.Write(want)
+		if _, err := io.ReadFull(nc, make([]byte, len(want))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if d := time.Since(freed); d > time.Second {
+		t.Errorf("all were accepted %v after descriptors were free", d)
+	}
+	if len(s.log.lines("accepting again")) != 1 {
+		t.Error("it does not say that it accepts again")
+	}
+}
