@@ -132,7 +132,7 @@ type worker struct {
 // A turn is the right to be the driver's goroutine, see poll.Turn.
 type turn interface {
 	Enter(handedOver func())
-	Leave() (kept bool)
+	Leave() (kept bool, took time.Duration)
 }
 
 func (w *worker) reset() (keep bool) {
@@ -174,7 +174,7 @@ func (w *worker) handleBatch() {
 	for !w.handleSome() {
 	}
 	if !began.IsZero() {
-		c.end.slow.took(w.batch.msgs, time.Since(began))
+		c.end.slow.took(w.batch.msgs, time.Since(began), true)
 	}
 }
 

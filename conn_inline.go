@@ -56,7 +56,10 @@ func (w *worker) handleInline(t turn) {
 	t.Enter(w.yielded)
 	w.handleBatch()
 	returned = true
-	if t.Leave() {
+	if kept, took := t.Leave(); kept {
+		if took > 0 {
+			w.c.end.slow.took(w.batch.msgs, took, false)
+		}
 		w.restInline()
 		return
 	}
@@ -120,17 +123,18 @@ func (c *Conn) yield() {
 	}
 }
 
-// slowTypes remembers the types of messages whose handlers did not come back soon.
-// Types that share a place share their fate, which costs a little time and nothing
-// else.
+// slowTypes remembers the types of messages whose handlers are slow: they would hold up
+// the loop, and are no slower on a goroutine of their own. Types that share a place
+// share their fate, which costs a little time and nothing else.
 type slowTypes struct {
 	left  [256]atomic.Int32 // messages that have to be handled fast until it is forgotten
 	known atomic.Bool       // there has been one
 }
 
 const (
-	slowFor    = 1000             // messages
-	fastEnough = time.Millisecond // for those that have arrived together
+	slowFor    = 1000                   // messages
+	slowAgain  = 200                    // messages more, when one has been slow again
+	slowEnough = 100 * time.Microsecond // for a message
 )
 
 func (s *slowTypes) place(t Type) *atomic.Int32 { return &s.left[uint8(t^t>>8)] }
@@ -143,15 +147,18 @@ func (s *slowTypes) add(t Type) {
 	s.known.Store(true)
 }
 
-// took notes how long messages took that were handled on a goroutine of their own.
-func (s *slowTypes) took(msgs []Message, d time.Duration) {
+// took notes how long messages took that were handled one after the other, and whether
+// that was apart from the loop.
+func (s *slowTypes) took(msgs []Message, d time.Duration, apart bool) {
+	slow := d > slowEnough*time.Duration(len(msgs))
 	for i := range msgs {
-		if p := s.place(msgs[i].Type); p.Load() > 0 {
-			if d > fastEnough {
-				p.Store(slowFor)
-			} else {
-				p.Add(-1)
-			}
+		switch p := s.place(msgs[i].Type); {
+		case slow && !apart:
+			s.add(msgs[i].Type)
+		case slow:
+			p.Store(min(p.Load()+slowAgain, slowFor))
+		case apart && p.Load() > 0:
+			p.Add(-1)
 		}
 	}
 }

@@ -152,3 +152,15 @@ func ExampleServer_admit() {
 		log.Fatal(err)
 	}
 }
+
+// A new tariff goes to every meter that is connected.
+func ExampleBroadcast() {
+	srv := &longwire.Server{Addr: "127.0.0.1:10302"}
+	go srv.ListenAndServe()
+
+	queued, err := longwire.Broadcast(srv.Conns(), 0x30, map[string]float64{"tariff": 0.31})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("sent to", queued)
+}

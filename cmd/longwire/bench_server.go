@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -13,11 +14,13 @@ import (
 type benchServer struct {
 	cmd            *cobra.Command
 	listen         string
+	sleep          duration
+	sleepType      typeFlag
 	allowAnonymous bool
 }
 
 func newBenchServer() *cobra.Command {
-	b := &benchServer{}
+	b := &benchServer{sleepType: 0x11}
 	b.cmd = &cobra.Command{
 		Use:   "server",
 		Short: "Send every frame back",
@@ -25,15 +28,20 @@ func newBenchServer() *cobra.Command {
 the same data, until it receives SIGINT or SIGTERM. It is made with the library as
 any program would be, with its default settings, and logs nothing.
 
+With --sleep, the handler of one type of frames sleeps for so long before it answers,
+as one does that waits for a database. Frames of other types are answered at once.
+
 It listens on this machine's own address. On an address that others can reach it
 starts only with --allow-anonymous, because anybody there could connect.`,
-		Example: "  longwire bench server\n  longwire bench server --listen 127.0.0.1:0",
+		Example: "  longwire bench server\n  longwire bench server --listen 127.0.0.1:0 --sleep 5ms --sleep-type 0x11",
 		Args:    arguments(),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return b.run(cmd.Context()) },
 	}
 	f := b.cmd.Flags()
 	f.SortFlags = false
 	f.StringVar(&b.listen, "listen", "127.0.0.1:10302", "`address` to listen on; port 0 takes a free one")
+	f.Var(&b.sleep, "sleep", "how long the handler of frames of --sleep-type sleeps; 0 for not at all")
+	f.Var(&b.sleepType, "sleep-type", "type of the frames whose handler sleeps, as in 17 or 0x11")
 	f.BoolVar(&b.allowAnonymous, "allow-anonymous", false, "let anybody connect who reaches the address")
 	fallBackAll(b.cmd)
 	return b.cmd
@@ -50,7 +58,7 @@ func (b *benchServer) run(ctx context.Context) error {
 		return err
 	}
 	fmt.Fprintf(b.cmd.OutOrStdout(), "longwire: listening on %v\n", l.Addr())
-	srv := &longwire.Server{Handler: longwire.HandlerFunc(echo)}
+	srv := &longwire.Server{Handler: longwire.HandlerFunc(b.echo)}
 	defer srv.Close()
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(l) }()
@@ -64,4 +72,9 @@ func (b *benchServer) run(ctx context.Context) error {
 	}
 }
 
-func echo(_ context.Context, m *longwire.Message) (any, error) { return m.Raw(m.Data), nil }
+func (b *benchServer) echo(_ context.Context, m *longwire.Message) (any, error) {
+	if b.sleep > 0 && m.Type == longwire.Type(b.sleepType) {
+		time.Sleep(time.Duration(b.sleep))
+	}
+	return m.Raw(m.Data), nil
+}

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -205,7 +206,8 @@ func TestHandOver(t *testing.T) {
 				turn.Enter(func() { close(handed) })
 				close(blocked)
 				<-release
-				left <- turn.Leave()
+				kept, _ := turn.Leave()
+				left <- kept
 			}}
 			loop.Post(slow, poll.Readable)
 			<-blocked
@@ -241,7 +243,7 @@ func TestTurnIsKept(t *testing.T) {
 	turns := 0
 	_, _ = watch(t, loop, func(turn *poll.Turn, _ poll.Events) {
 		turn.Enter(func() {})
-		if !turn.Leave() {
+		if kept, _ := turn.Leave(); !kept {
 			lost++
 		}
 		loop.HandOver() // nobody is between Enter and Leave
@@ -255,6 +257,26 @@ func TestTurnIsKept(t *testing.T) {
 	if lost > 0 {
 		t.Errorf("it has lost %d turns", lost)
 	}
+}
+
+// What takes long without being handed over is noticed too.
+func TestTurnIsMeasured(t *testing.T) {
+	loop := newLoop(t)
+	const long = 500 * time.Microsecond
+	measured := make(chan struct{})
+	var h *handler
+	h = &handler{func(turn *poll.Turn, _ poll.Events) {
+		turn.Enter(func() {})
+		for began := time.Now(); time.Since(began) < long; {
+		}
+		if _, took := turn.Leave(); took >= long {
+			close(measured)
+		} else { // it was not measured this time, or did not get a processor
+			loop.Post(h, 0)
+		}
+	}}
+	loop.Post(h, 0)
+	<-measured
 }
 
 // A handler that ends its goroutine does not end the loop.

@@ -18,10 +18,11 @@ type Turn struct {
 	// Local is for the handlers to keep what they need during the turn.
 	Local any
 
-	again Events
-	guard *guard
-	pass  func() // begins the next turn
-	lost  func() // what Enter was given
+	again   Events
+	entered time.Time // when the code between Enter and Leave began, if that is measured
+	guard   *guard
+	pass    func() // begins the next turn
+	lost    func() // what Enter was given
 
 	// state is even outside of Enter and Leave and odd between, grows with each,
 	// and is lost when the turn is over.
@@ -39,16 +40,28 @@ func (t *Turn) Again(ev Events) { t.again |= ev }
 // handedOver.
 func (t *Turn) Enter(handedOver func()) {
 	t.lost = handedOver
+	if t.guard.measure.Load() {
+		t.guard.measure.Store(false)
+		t.entered = time.Now()
+	}
 	t.state.Store(t.state.Load() + 1)
 	t.guard.watch()
 }
 
 // Leave says that this code has come back. It reports whether the goroutine has kept
 // its turn; when not, Ready must return as soon as it is done, and use neither t nor
-// what it owns because of it.
-func (t *Turn) Leave() (kept bool) {
+// what it owns because of it. Now and then, a thousand times a second at most, it also
+// reports how long that took; otherwise took is 0.
+func (t *Turn) Leave() (kept bool, took time.Duration) {
 	s := t.state.Load()
-	return s != lost && t.state.CompareAndSwap(s, s+1)
+	if s == lost || !t.state.CompareAndSwap(s, s+1) {
+		return false, 0
+	}
+	if !t.entered.IsZero() {
+		took = time.Since(t.entered)
+		t.entered = time.Time{}
+	}
+	return true, took
 }
 
 // isLost reports whether the turn is over, though the goroutine goes on.
@@ -73,6 +86,8 @@ type guard struct {
 	timer *time.Timer
 	awake atomic.Bool // the timer runs
 
+	measure atomic.Bool // how long what begins next takes: a clock for each would cost too much
+
 	// Owned by look.
 	seen  *Turn
 	state uint64
@@ -87,6 +102,7 @@ const (
 func (g *guard) init() {
 	g.timer = time.AfterFunc(time.Hour, g.look)
 	g.timer.Stop()
+	g.measure.Store(true)
 }
 
 // watch begins to look, if nobody does.
@@ -97,6 +113,7 @@ func (g *guard) watch() {
 }
 
 func (g *guard) look() {
+	g.measure.Store(true)
 	t := g.turn.Load()
 	switch s := t.state.Load(); {
 	case t != g.seen || s != g.state: // it moves
