@@ -37,6 +37,7 @@ type Conn struct {
 	choked   bool    // reading has paused because too much is queued
 	control  control // control frames to send, ahead of out
 	released bool    // the driver has let go of the connection
+	gone     bool    // and no handler runs, and nobody keeps it
 
 	deaf  atomic.Bool // messages that wait are not handled any more
 	index int32       // in endpoint.conns, guarded by endpoint.mu

@@ -35,7 +35,7 @@ func (c *Conn) Shutdown(ctx context.Context) error {
 	r := c.rareLocked()
 	if r.gone == nil {
 		r.gone = make(chan struct{})
-		if c.goneLocked() {
+		if c.gone {
 			close(r.gone)
 		}
 	}
@@ -78,6 +78,7 @@ func (c *Conn) release() {
 func (c *Conn) forgotten() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.gone = true
 	if c.rare != nil && c.rare.gone != nil {
 		close(c.rare.gone)
 	}

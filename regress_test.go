@@ -409,3 +409,18 @@ func TestContextsOfHandlersNeedNoGoroutines(t *testing.T) {
 		p.wantEnd()
 	})
 }
+
+// Shutdown of a connection that is going at the same moment.
+func TestShutdownOfAConnectionThatEnds(t *testing.T) {
+	b := serve(t, memory(&longwiretest.Network{}), &longwire.Server{Handler: echo})
+	for i := range 4000 {
+		c := b.conn(nil)
+		c.Close(longwire.ReasonClosed)
+		for range i % 100 {
+			runtime.Gosched()
+		}
+		if err := c.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
