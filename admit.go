@@ -144,6 +144,9 @@ func (c *Conn) judge(a *admission, leave func(error), err error) {
 		c.rare.adm = nil
 	}
 	c.mu.Unlock()
+	if err == nil {
+		c.end.noStranger()
+	}
 	if err != nil { // over before the peer learns of it and can end it in its own way
 		c.close(&CloseError{Reason: ReasonNotAdmitted, Err: err}, true)
 		return

@@ -68,8 +68,12 @@ func (c *Conn) pushFrame(frame []byte) bool {
 	}
 	b.frames++
 	c.out.size += len(frame)
+	tooMuch := c.sendFrom != 0 && c.countUnsentLocked()
 	b = c.claimLocked()
 	c.mu.Unlock()
+	if tooMuch {
+		c.end.shedUnsent(c.end.Limits.Unsent)
+	}
 	if b != nil {
 		c.link.kick(b)
 	}

@@ -217,7 +217,7 @@ func (cl *Client) Stats() Stats {
 	if err != nil {
 		return Stats{}
 	}
-	return e.stats.read()
+	return e.readStats()
 }
 
 // backoff returns how long to wait after the given number of failures: "full

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/longwire/longwire/frame"
@@ -73,6 +74,9 @@ type Config struct {
 	// means 30 s; negative means off.
 	PingInterval time.Duration
 
+	// Limits bounds what connections may use together, and how fast one may be.
+	Limits Limits
+
 	// Logger receives a line when a connection begins and ends (level info,
 	// or warn when the peer broke the protocol), and errors and panics of
 	// handlers. Nil means silent. What a peer sent is part of a line only where
@@ -96,6 +100,7 @@ type settings struct {
 	admitted *frame.Config
 	overhead int  // bytes of a frame that are not data
 	maxType  Type // that the format's type field can say
+	rated    bool // there is a limit to frames or bytes per second
 	control  bool // and it has room for the reserved types
 }
 
@@ -127,6 +132,8 @@ func (c *Config) build() (*settings, error) {
 	orDefault(&s.FrameTimeout, defaultFrameTimeout)
 	orDefault(&s.WriteTimeout, defaultWriteTimeout)
 	orDefault(&s.PingInterval, defaultPingInterval)
+	s.Limits.build()
+	s.rated = s.Limits.FrameRate != math.MaxInt || s.Limits.ByteRate != math.MaxInt
 	if s.Logger == nil {
 		s.Logger = slog.New(slog.DiscardHandler)
 	}

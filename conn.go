@@ -38,6 +38,7 @@ type Conn struct {
 	control  control // control frames to send, ahead of out
 	released bool    // the driver has let go of the connection
 	gone     bool    // and no handler runs, and nobody keeps it
+	holding  bool    // there was something in in; owned by the reading side
 
 	deaf  atomic.Bool // messages that wait are not handled any more
 	index int32       // in endpoint.conns, guarded by endpoint.mu
@@ -69,6 +70,11 @@ type rare struct {
 	leave  func(error) // what Admit returned, nil when it has been called
 	goaway *goaway     // what the peer said with it, nil if it did not
 	after  map[*afterFunc]struct{}
+
+	// What Limits bounds.
+	unfinished    int // bytes in Conn.in
+	unsent        int // bytes that wait for a peer that has stopped reading
+	frames, bytes int // that have been taken from the peer in this second
 
 	// Channels that are nil until somebody waits.
 	room chan struct{} // closed when some of what is queued has been written
@@ -112,6 +118,7 @@ func (c *Conn) init(e *endpoint, l link, admit admitFunc) {
 		c.dec = frame.NewDecoder(e.admitted)
 		return
 	}
+	e.load.strangers.Add(1)
 	c.dec = frame.NewDecoder(e.stranger)
 	c.rare = &rare{adm: &admission{admit: admit, arrived: make(chan struct{}, 1)}}
 }
@@ -199,6 +206,13 @@ func (c *Conn) isOver() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.phase == over
+}
+
+// isStranger reports whether the peer is waiting to be admitted.
+func (c *Conn) isStranger() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.phase == stranger
 }
 
 // isAdmitted reports whether the connection is up and its peer let in.

@@ -265,6 +265,8 @@ func (c *Conn) askableLocked() error {
 		return errors.New("the peer is not admitted yet; Admit can Push and Receive")
 	case c.ended != 0:
 		return c.parting
+	case c.asks != nil && len(c.asks.byKey)+len(c.asks.byType) >= c.end.Limits.Questions:
+		return ErrTooManyQuestions
 	}
 	if c.asks == nil {
 		c.asks = new(asks)

@@ -66,6 +66,7 @@ func (c *Conn) release() {
 		c.in = nil
 	}
 	c.mu.Lock()
+	c.countUnfinishedLocked(0)
 	c.released = true
 	gone := c.goneLocked()
 	c.mu.Unlock()
@@ -122,8 +123,11 @@ func (c *Conn) close(why *CloseError, linger bool) {
 	if c.parting != nil && why != c.parting { // the first cause counts
 		why = &CloseError{Reason: c.parting.Reason, Err: errors.Join(c.parting.Err, why.Err)}
 	}
+	wasStranger := c.phase == stranger
 	c.phase = over
 	c.err = why
+	c.countUnsentLocked()
+	c.countUnfinishedLocked(0)
 	c.asks.fail(why)
 	c.asks = nil
 	if c.deaf.Load() {
@@ -139,6 +143,9 @@ func (c *Conn) close(why *CloseError, linger bool) {
 	c.leaveLocked()
 	c.mu.Unlock()
 
+	if wasStranger {
+		c.end.noStranger()
+	}
 	for a := range after {
 		go a.f()
 	}
@@ -173,8 +180,15 @@ func (c *Conn) sweep(now tick) {
 	if ended == 0 {
 		ended = c.hungUp
 	}
-	paused := c.inbox.full(e.MaxInbox)
+	paused, throttled := c.inbox.full(e.MaxInbox), c.throttledLocked()
+	if c.rare != nil {
+		c.rare.frames, c.rare.bytes = 0, 0
+	}
 	c.mu.Unlock()
+	if throttled {
+		paused = true
+		c.link.resume()
+	}
 	switch {
 	case phase == over:
 	case phase == stranger && late(now, c.born, e.AdmitTimeout):

@@ -16,12 +16,12 @@ import (
 // goroutine, before b is used again: those that feed gives to the worker, it then
 // hands over with worker.handleInline.
 func (c *Conn) feed(b []byte, now tick, w *worker) (paused, over bool) {
-	inline := c.fed(len(b), now, w)
+	inline, mostFrames, mostBytes := c.fed(len(b), now, w)
 	if c.in != nil {
 		c.in.b = append(c.in.b, b...)
 		b = c.in.b
 	}
-	frames, moved := int64(0), false
+	frames, bytes := 0, 0
 	var f frame.Frame
 	var err error
 	for {
@@ -30,10 +30,14 @@ func (c *Conn) feed(b []byte, now tick, w *worker) (paused, over bool) {
 				break
 			}
 		}
+		if frames >= mostFrames || bytes >= mostBytes {
+			paused = true
+			break
+		}
 		var n int
 		f, n, err = c.dec.Next(b)
 		b = b[n:]
-		moved = moved || n > 0
+		bytes += n
 		if err != nil {
 			break
 		}
@@ -43,10 +47,10 @@ func (c *Conn) feed(b []byte, now tick, w *worker) (paused, over bool) {
 		}
 		inline = c.arrived(f) && inline
 	}
-	c.end.stats.framesIn.Add(frames)
+	c.end.stats.framesIn.Add(int64(frames))
 	if err != nil && !errors.Is(err, frame.ErrShort) {
 		c.keep(nil, w)
-		c.started(false, false)
+		c.taken(frames, bytes, false)
 		c.broken(err)
 		return false, true
 	}
@@ -54,26 +58,27 @@ func (c *Conn) feed(b []byte, now tick, w *worker) (paused, over bool) {
 		b = nil
 	}
 	c.keep(b, w)
-	c.started(len(b) > 0 && !paused, moved)
+	c.taken(frames, bytes, len(b) > 0 && !paused)
 	return paused, over
 }
 
 // fed notes that bytes have arrived. It reports whether messages may be handled
 // where they arrive, and if so the worker has begun to: nothing else is going on
-// that they would have to wait for.
-func (c *Conn) fed(n int, now tick, w *worker) (inline bool) {
+// that they would have to wait for. And it returns how many frames and bytes may be looked at.
+func (c *Conn) fed(n int, now tick, w *worker) (inline bool, frames, bytes int) {
 	c.end.stats.bytesIn.Add(int64(n))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if n > 0 {
 		c.heard = now
 	}
-	if w == nil || c.phase != admitted || c.working || c.inbox != nil || c.asks != nil || c.ended != 0 || c.parting != nil || c.overdrawnLocked() {
-		return false
+	frames, bytes = c.rateLeftLocked()
+	if w == nil || c.phase != admitted || c.working || c.inbox != nil || c.asks != nil || c.ended != 0 || c.parting != nil || c.overdrawnLocked() || c.throttledLocked() {
+		return false, frames, bytes
 	}
 	c.dec.SetConfig(c.end.admitted)
 	c.working, c.inline, w.c = true, true, c
-	return true
+	return true, frames, bytes
 }
 
 // keep keeps the bytes that are no whole frame yet. What the worker has gathered
@@ -98,19 +103,30 @@ func (c *Conn) keep(rest []byte, w *worker) {
 	}
 }
 
-// started notes whether a frame has begun to arrive, and when it is another than
-// before.
-func (c *Conn) started(unfinished, moved bool) {
-	switch {
-	case !unfinished && c.begun == 0, unfinished && c.begun != 0 && !moved:
-		return
+// taken notes how many frames and bytes have been looked at, and whether another frame
+// has begun to arrive, and when, unless it is the same as before.
+func (c *Conn) taken(frames, bytes int, unfinished bool) {
+	if !c.holding && c.in == nil && !c.end.rated {
+		return // as a rule
 	}
+	c.holding = c.in != nil
 	c.mu.Lock()
-	c.begun = 0
-	if unfinished {
+	c.countRateLocked(frames, bytes)
+	switch {
+	case !unfinished:
+		c.begun = 0
+	case bytes > 0 || c.begun == 0:
 		c.begun = c.heard
 	}
+	held := 0
+	if c.in != nil {
+		held = len(c.in.b)
+	}
+	tooMuch := c.countUnfinishedLocked(held)
 	c.mu.Unlock()
+	if tooMuch {
+		c.end.shedUnfinished(c.end.Limits.Unfinished)
+	}
 }
 
 // gate says whether the next frame may be looked at: not at all when the
@@ -127,7 +143,7 @@ func (c *Conn) gate() (stop, pause bool) {
 	}
 	c.dec.SetConfig(c.end.admitted) // it was the stranger's
 	c.choked = c.overdrawnLocked()
-	return false, c.choked || c.inbox.full(c.end.MaxInbox) && c.asks.none()
+	return false, c.choked || c.inbox.full(c.end.MaxInbox) && c.asks.none() || c.throttledLocked()
 }
 
 // endInput tells that the peer has ended its stream. It may still read: what has

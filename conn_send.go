@@ -62,11 +62,16 @@ func (c *Conn) put(ctx context.Context, t Type, data []byte) (queued int, err er
 // tryPut queues a frame that fits. It returns how many bytes are queued, and 0 when
 // there is no room or the connection is over.
 func (c *Conn) tryPut(t Type, data []byte) (queued int) {
+	tooMuch := false
 	c.mu.Lock()
 	if c.hasRoomLocked(len(data)) {
 		queued = c.putLocked(t, data)
+		tooMuch = c.sendFrom != 0 && c.countUnsentLocked()
 	}
 	c.mu.Unlock()
+	if tooMuch {
+		c.end.shedUnsent(c.end.Limits.Unsent)
+	}
 	return queued
 }
 
@@ -186,8 +191,12 @@ func (c *Conn) progress(n int) {
 	if n > 0 || c.sendFrom == 0 {
 		c.sendFrom = now
 	}
+	tooMuch := c.countUnsentLocked()
 	c.mu.Unlock()
 	c.end.stats.bytesOut.Add(int64(n))
+	if tooMuch {
+		c.end.shedUnsent(c.end.Limits.Unsent)
+	}
 }
 
 // wrote tells that b is written, or never will be: after an error nothing more may
@@ -202,6 +211,7 @@ func (c *Conn) wrote(b *buffer, err error) (next *buffer) {
 		c.dropLocked()
 	}
 	c.sending, c.sendFrom = 0, 0
+	c.countUnsentLocked()
 	next = c.takeOutLocked()
 	c.flushing = next != nil
 	c.makeRoomLocked()

@@ -50,7 +50,7 @@ func TestNoDescriptorIsFree(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	s := serve(t, n, &longwire.Server{Handler: echo})
+	s := serve(t, n, &longwire.Server{Handler: echo, Config: &longwire.Config{Limits: longwire.Limits{Conns: -1}}})
 	for len(s.log.lines("accept failed")) == 0 {
 		time.Sleep(time.Millisecond) // a poll
 	}

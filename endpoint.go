@@ -16,6 +16,7 @@ type endpoint struct {
 	clock   time.Time
 	stats   counters
 	slow    slowTypes
+	load    load
 	wg      sync.WaitGroup // connections, and what else runs users' code
 
 	mu    sync.Mutex
@@ -30,7 +31,10 @@ func newEndpoint(c *Config, h Handler) (*endpoint, error) {
 	if h == nil {
 		h = HandlerFunc(noHandler)
 	}
-	return &endpoint{settings: s, handler: h, clock: time.Now()}, nil
+	if s.Limits.Handlers > 0 {
+		h = limited{h, make(chan struct{}, s.Limits.Handlers)}
+	}
+	return &endpoint{settings: s, handler: h, clock: time.Now(), load: load{admitted: make(chan struct{}, 1)}}, nil
 }
 
 func noHandler(context.Context, *Message) (any, error) {
@@ -50,8 +54,9 @@ func late(now, then tick, limit time.Duration) bool {
 	return limit > 0 && int64(int32(now-then)) >= limit.Milliseconds()
 }
 
-// add makes the connection known, before it begins.
-func (e *endpoint) add(c *Conn) {
+// add makes the connection known, before it begins. It reports whether there is room
+// for it; otherwise it is over already, and the driver's to let go of.
+func (e *endpoint) add(c *Conn) bool {
 	e.wg.Add(1)
 	e.mu.Lock()
 	c.index = int32(len(e.conns))
@@ -59,12 +64,17 @@ func (e *endpoint) add(c *Conn) {
 		e.conns = slices.Grow(e.conns, len(e.conns)+64) // twice as many: little garbage
 	}
 	e.conns = append(e.conns, c)
+	crowded := e.crowdedLocked(c)
 	e.mu.Unlock()
 	e.stats.opened.Add(1)
 	e.stats.open.Add(1)
 	if e.Logger.Enabled(context.Background(), slog.LevelInfo) {
 		e.Logger.Info("connection opened", "conn", c.ID())
 	}
+	if crowded != nil {
+		c.close(&CloseError{Reason: ReasonTooMany, Err: crowded}, false)
+	}
+	return crowded == nil
 }
 
 // closed is told when a connection is over.
@@ -94,6 +104,7 @@ func (e *endpoint) gone(c *Conn) {
 	e.conns[c.index].index = c.index
 	e.conns[last] = nil
 	e.conns = e.conns[:last]
+	e.leftLocked(c)
 	e.mu.Unlock()
 	c.forgotten()
 	e.wg.Done()
@@ -109,19 +120,29 @@ func (e *endpoint) snapshot(dst []*Conn) []*Conn {
 // sweepEvery is how often waiting times are looked at.
 const sweepEvery = time.Second
 
+// suspended is for how long nothing has been looked at when the process seems not to
+// have run: then peers have been silent because nobody listened.
+const suspended = 3 * sweepEvery
+
 // sweep looks at every connection once a second, until stop is closed.
 func (e *endpoint) sweep(stop <-chan struct{}) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	var conns []*Conn
+	now := e.now()
 	for {
 		select {
 		case <-stop:
 			return
 		case <-tick.C:
 		}
+		before := now
+		now = e.now()
+		if late(now, before, suspended) {
+			continue // what has arrived meanwhile is yet to be read
+		}
+		e.relieve()
 		conns = e.snapshot(conns[:0])
-		now := e.now()
 		for _, c := range conns {
 			c.sweep(now)
 		}

@@ -43,9 +43,9 @@ func startNet(e *endpoint, nc net.Conn, admit admitFunc) *Conn {
 	c := new(Conn)
 	l := &netLink{c: c, nc: nc, resumed: make(chan struct{}, 1), read: make(chan struct{})}
 	c.init(e, l, admit)
-	e.add(c)
+	room := e.add(c)
 	e.wg.Go(l.readLoop)
-	if admit != nil {
+	if admit != nil && room {
 		e.wg.Go(c.admit)
 	}
 	return c

@@ -65,7 +65,9 @@ func startPoll(e *endpoint, p *poller, fd int, remote netip.AddrPort, admit admi
 	if admit != nil {
 		l.set(paused) // until it is received from
 	}
-	e.add(&l.conn)
+	if !e.add(&l.conn) {
+		return &l.conn
+	}
 	err := l.socket.Use(func(fd int) error { return p.loops[l.loop].Add(fd, l) }, p.loops[l.loop].Remove)
 	if err != nil { // or it was closed as soon as it was known
 		l.conn.close(&CloseError{Reason: ReasonLost, Err: err}, false)

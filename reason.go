@@ -33,6 +33,12 @@ const (
 	ReasonWriteTimeout
 	// ReasonSilent: a peer that answers pings was silent for 2.5 intervals.
 	ReasonSilent
+	// ReasonTooMany: there were as many connections as there may be, in all, from one
+	// address, or waiting to be admitted.
+	ReasonTooMany
+	// ReasonOverload: all connections together used too much memory, and this one the
+	// most.
+	ReasonOverload
 	// ReasonShutdown: the server is shutting down.
 	ReasonShutdown
 	// ReasonGoaway: the peer asked this side to come back later.
@@ -60,6 +66,8 @@ var reasonWords = [numReasons]string{
 	ReasonFrameTimeout:  "frame_timeout",
 	ReasonWriteTimeout:  "write_timeout",
 	ReasonSilent:        "silent",
+	ReasonTooMany:       "too_many",
+	ReasonOverload:      "overload",
 	ReasonShutdown:      "shutdown",
 	ReasonGoaway:        "goaway",
 	ReasonReplaced:      "replaced",
@@ -82,7 +90,7 @@ func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 func (r Reason) peersFault() bool {
 	switch r {
 	case ReasonTruncated, ReasonBadFrame, ReasonFrameTooLarge, ReasonNotAdmitted,
-		ReasonAdmitTimeout, ReasonFrameTimeout, ReasonWriteTimeout, ReasonSilent:
+		ReasonAdmitTimeout, ReasonFrameTimeout, ReasonWriteTimeout, ReasonSilent, ReasonTooMany, ReasonOverload:
 		return true
 	}
 	return false

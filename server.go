@@ -9,6 +9,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // A Server accepts connections. Its fields must not be changed once it serves.
@@ -85,8 +87,17 @@ func (s *Server) Serve(l net.Listener) error {
 	case err != nil:
 		return fmt.Errorf("longwire: listener: %w", err)
 	}
+	inTurn := func() bool { return true }
+	if n := e.Limits.AcceptRate; n > 0 {
+		pace := rate.NewLimiter(rate.Limit(n), max(n/10, 1))
+		inTurn = func() bool { return sleep(pace.Reserve().Delay(), stop) }
+	}
+	e.Logger.Info("serving", "address", l.Addr().String(), "most_connections", e.Limits.Conns)
 	pause := time.Duration(0) // while accepting fails
 	for {
+		if !e.waitForRoom(stop) || !inTurn() {
+			return ErrServerClosed
+		}
 		c, err := accept()
 		switch {
 		case err == nil:
@@ -106,11 +117,24 @@ func (s *Server) Serve(l net.Listener) error {
 			e.Logger.Error("accept failed", "error", err)
 		}
 		pause = min(max(2*pause, leastPause), mostPause)
-		select {
-		case <-time.After(pause):
-		case <-stop:
+		if !sleep(pause, stop) {
 			return ErrServerClosed
 		}
+	}
+}
+
+// sleep returns false when stop is closed first.
+func sleep(d time.Duration, stop <-chan struct{}) bool {
+	if d <= 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-stop:
+		return false
 	}
 }
 
@@ -182,7 +206,7 @@ func (s *Server) Stats() Stats {
 	if err != nil {
 		return Stats{}
 	}
-	return e.stats.read()
+	return e.readStats()
 }
 
 // Shutdown ends the server in good order: it accepts no more, tells peers that

@@ -13,6 +13,9 @@ type Stats struct {
 	BytesOut    int64
 	LateAnswers int64 // answers that nobody waited for any more, dropped
 	Refused     int64 // messages refused before they reached the handler
+	Strangers   int64 // connections that wait to be admitted
+	Unfinished  int64 // bytes that have arrived of frames that have not ended
+	Unsent      int64 // bytes that wait for peers that have stopped reading
 }
 
 type counters struct {
@@ -23,7 +26,8 @@ type counters struct {
 	lateAnswers, refused atomic.Int64
 }
 
-func (c *counters) read() Stats {
+func (e *endpoint) readStats() Stats {
+	c := &e.stats
 	s := Stats{
 		Opened:      c.opened.Load(),
 		Open:        c.open.Load(),
@@ -34,6 +38,9 @@ func (c *counters) read() Stats {
 		BytesOut:    c.bytesOut.Load(),
 		LateAnswers: c.lateAnswers.Load(),
 		Refused:     c.refused.Load(),
+		Strangers:   e.load.strangers.Load(),
+		Unfinished:  e.load.unfinished.Load(),
+		Unsent:      e.load.unsent.Load(),
 	}
 	for r := range c.closed {
 		if n := c.closed[r].Load(); n > 0 {

@@ -1,0 +1,342 @@
+package longwire_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/longwire/longwire"
+	"github.com/longwire/longwire/longwiretest"
+)
+
+// here makes sure that a peer's connection has been accepted.
+func (p *peer) here() {
+	p.t.Helper()
+	p.sendFrame(1, "here")
+	p.wantFrame(1)
+}
+
+// wantGone reads the end of the stream, or that the connection was reset.
+func (p *peer) wantGone() {
+	p.t.Helper()
+	if f, err := p.r.Next(); err == nil {
+		p.t.Fatalf("frame %v %.80q; want the end of the connection", f.Type, f.Data)
+	}
+}
+
+// Faults row 23.
+func TestTooManyConnections(t *testing.T) {
+	overNetworks(t, func(t *testing.T, n network) {
+		b := serve(t, n, &longwire.Server{Handler: echo, Config: &longwire.Config{Limits: longwire.Limits{Conns: 10}}})
+		var in []*peer
+		for range 10 {
+			p := b.peer()
+			p.here()
+			in = append(in, p)
+		}
+		for range 5 {
+			b.peer().wantGone()
+		}
+		b.wantClosed(longwire.ReasonTooMany, 5)
+		if lines := b.log.lines("too_many", "10 connections"); len(lines) == 0 {
+			t.Error("the log does not say why")
+		}
+		for _, p := range in {
+			p.here()
+		}
+		in[0].nc.Close()
+		b.wantClosed(longwire.ReasonPeerClosed, 1)
+		for { // it is over, and its place is free a moment later
+			p := b.peer()
+			p.send(wire(1, "here"))
+			if _, err := p.r.Next(); err == nil {
+				break
+			}
+		}
+	})
+}
+
+func TestTooManyConnectionsFromOneAddress(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("needs more than one address of its own")
+	}
+	for _, portable := range []bool{false, true} {
+		n := tcp()
+		n.portable = portable
+		b := serve(t, n, &longwire.Server{Handler: echo, Config: &longwire.Config{Limits: longwire.Limits{ConnsPerAddr: 3}}})
+		from := func(ip string) *peer {
+			n := n
+			n.dial = (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}).DialContext
+			c := *b
+			c.net = n
+			return c.peer()
+		}
+		for range 3 {
+			from("127.0.0.1").here()
+		}
+		from("127.0.0.1").wantGone()
+		from("127.0.0.2").here()
+		b.wantClosed(longwire.ReasonTooMany, 1)
+	}
+}
+
+// Faults row 17: peers that never log in hold up those who want to for a second or two,
+// and those who have not at all.
+func TestTooManyStrangers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := serve(t, memory(&longwiretest.Network{}), &longwire.Server{
+			Handler: echo,
+			Admit: func(ctx context.Context, c *longwire.Conn) (func(error), error) {
+				_, err := c.Receive(ctx)
+				return nil, err
+			},
+			Config: &longwire.Config{Limits: longwire.Limits{Strangers: 5}},
+		})
+		login := func() *peer {
+			p := b.peer()
+			p.sendFrame(1, question("login", "1"))
+			p.wantAnswer(1, "login", "200")
+			return p
+		}
+		before := login()
+		for round := range 10 {
+			for range 5 {
+				b.peer()
+			}
+			start := time.Now()
+			login()
+			if d := time.Since(start); d > 2*time.Second {
+				t.Errorf("round %d: logged in after %v", round, d)
+			}
+			start = time.Now()
+			before.here()
+			if d := time.Since(start); d > 0 {
+				t.Errorf("an admitted peer was answered after %v", d)
+			}
+		}
+		if b.srv.Stats().Closed[longwire.ReasonTooMany] == 0 {
+			t.Error("nobody made room")
+		}
+	})
+}
+
+// Faults row 26: a storm is let in at the rate that was set, and nobody is lost.
+func TestAcceptRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := serve(t, memory(&longwiretest.Network{}), &longwire.Server{
+			Handler: echo,
+			Config:  &longwire.Config{Limits: longwire.Limits{AcceptRate: 100}},
+		})
+		start := time.Now()
+		var wg sync.WaitGroup
+		for range 500 {
+			p := b.peer()
+			wg.Go(p.here)
+		}
+		wg.Wait()
+		if d := time.Since(start); d < 4500*time.Millisecond || d > 5500*time.Millisecond {
+			t.Errorf("500 connections at 100 per second took %v", d)
+		}
+	})
+}
+
+// Faults row 11: a peer that sends more than it may is read more slowly, loses nothing
+// and delays nobody.
+func TestRates(t *testing.T) {
+	for name, limits := range map[string]longwire.Limits{
+		"frames": {FrameRate: 100},
+		"bytes":  {ByteRate: 100 * 108},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := serve(t, memory(&longwiretest.Network{BufferSize: 1 << 10}), &longwire.Server{Handler: echo, Config: &longwire.Config{Limits: limits}})
+				flood, other := b.peer(), b.peer()
+				const frames = 1000
+				go func() {
+					for i := range frames {
+						flood.nc.Write(wire(1, fmt.Sprintf("%0100d", i)))
+					}
+				}()
+				start := time.Now()
+				for i := range frames {
+					if got := flood.wantFrame(1); got != fmt.Sprintf("%0100d", i) {
+						t.Fatalf("frame %d: %s", i, got)
+					}
+					if i%200 == 0 {
+						start := time.Now()
+						other.here()
+						if d := time.Since(start); d > 0 {
+							t.Errorf("the other peer was answered after %v", d)
+						}
+					}
+				}
+				if d := time.Since(start); d < 7*time.Second || d > 11*time.Second {
+					t.Errorf("1,000 frames at 100 per second took %v", d)
+				}
+			})
+		})
+	}
+}
+
+// The same with the driver for Linux, which has another way to pause.
+func TestRatesOverTCP(t *testing.T) {
+	b := serve(t, tcp(), &longwire.Server{Handler: echo, Config: &longwire.Config{Limits: longwire.Limits{FrameRate: 50}}})
+	p := b.peer()
+	var frames []byte
+	const number = 120
+	for i := range number {
+		frames = append(frames, wire(1, fmt.Sprint(i))...)
+	}
+	p.send(frames)
+	p.closeWrite()
+	start := time.Now()
+	for i := range number {
+		if got := p.wantFrame(1); got != fmt.Sprint(i) {
+			t.Fatalf("frame %d: %s", i, got)
+		}
+	}
+	p.wantEnd()
+	if d := time.Since(start); d < time.Second {
+		t.Errorf("%d frames at 50 per second took only %v", number, d)
+	}
+}
+
+func TestTooManyQuestions(t *testing.T) {
+	overNetworks(t, func(t *testing.T, n network) {
+		b := serve(t, n, &longwire.Server{Handler: echo, Config: &longwire.Config{Limits: longwire.Limits{Questions: 3}}})
+		p := b.peer()
+		p.here()
+		c := b.only()
+		ctx, cancel := context.WithCancel(t.Context())
+		asked := make(chan error)
+		for i := range 3 {
+			go func() { asked <- c.Ask(ctx, 2, i, nil) }()
+		}
+		for range 3 {
+			p.wantFrame(2)
+		}
+		if err := c.Ask(ctx, 2, "one more", nil); !errors.Is(err, longwire.ErrTooManyQuestions) {
+			t.Errorf("a fourth: %v", err)
+		}
+		if err := c.AskByType(ctx, 2, "one more", nil); !errors.Is(err, longwire.ErrTooManyQuestions) {
+			t.Errorf("a fourth, by type: %v", err)
+		}
+		cancel()
+		for range 3 {
+			if err := <-asked; !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+		}
+		p.here()
+	})
+}
+
+// Faults row 54.
+func TestHandlersAreLimited(t *testing.T) {
+	overNetworks(t, func(t *testing.T, n network) {
+		var now, most atomic.Int64
+		b := serve(t, n, &longwire.Server{
+			Config: &longwire.Config{Limits: longwire.Limits{Handlers: 3}},
+			Handler: longwire.HandlerFunc(func(_ context.Context, m *longwire.Message) (any, error) {
+				defer now.Add(-1)
+				for n := now.Add(1); ; {
+					if old := most.Load(); n <= old || most.CompareAndSwap(old, n) {
+						break
+					}
+				}
+				time.Sleep(time.Millisecond) // the handler's, not the test's
+				if string(m.Data) == "3" {
+					panic("and its place is free again")
+				}
+				return longwire.Raw(m.Data), nil
+			})})
+		var wg sync.WaitGroup
+		for i := range 20 {
+			p := b.peer()
+			wg.Go(func() {
+				for range 3 {
+					p.nc.Write(wire(1, fmt.Sprint(i)))
+					if _, err := p.r.Next(); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if most.Load() > 3 {
+			t.Errorf("%d ran at a time", most.Load())
+		}
+	})
+}
+
+// Faults row 5: peers that begin large frames and stall end when together they hold too
+// much, those with the most first; one that has little is none of them.
+func TestTooMuchIsUnfinished(t *testing.T) {
+	overNetworks(t, func(t *testing.T, n network) {
+		if n.slow {
+			t.Skip("megabytes")
+		}
+		const limit = 1 << 20
+		b := serve(t, n, &longwire.Server{Handler: echo, Config: &longwire.Config{Limits: longwire.Limits{Unfinished: limit}}})
+		honest := b.peer()
+		honest.here()
+		frame := wire(1, "an honest frame that comes in two pieces")
+		honest.send(frame[:20])
+		const attackers, each = 40, 100 << 10
+		for range attackers {
+			p := b.peer()
+			p.nc.Write(wire(1, string(make([]byte, 1<<20-8)))[:each]) // it may be over already
+			if held := b.srv.Stats().Unfinished; held > limit+each {
+				t.Fatalf("%d bytes of unfinished frames", held)
+			}
+		}
+		for b.srv.Stats().Closed[longwire.ReasonOverload] < attackers-limit/each {
+			time.Sleep(time.Millisecond) // a poll
+		}
+		honest.send(frame[20:])
+		honest.wantFrame(1)
+		if n := b.srv.Stats().Closed[longwire.ReasonOverload]; n > attackers-limit/each*8/10 {
+			t.Errorf("%d of %d ended, though %d have room", n, attackers, limit/each)
+		}
+	})
+}
+
+// Faults row 30.
+func TestTooMuchIsUnsent(t *testing.T) {
+	overNetworks(t, func(t *testing.T, n network) {
+		if n.slow {
+			t.Skip("megabytes")
+		}
+		const limit = 8 << 20
+		b := serve(t, n, &longwire.Server{Handler: echo, Config: &longwire.Config{MaxOutbox: 4 << 20, Limits: longwire.Limits{Unsent: limit}}})
+		honest := b.peer()
+		honest.here()
+		good := b.only()
+		const deaf = 20
+		for range deaf {
+			b.peer().here()
+		}
+		for range 100 {
+			if _, err := longwire.Broadcast(b.srv.Conns(), 7, longwire.Raw(make([]byte, 200<<10))); err != nil {
+				t.Fatal(err)
+			}
+			if unsent := b.srv.Stats().Unsent; unsent > limit+1<<20 {
+				t.Fatalf("%d bytes are unsent", unsent)
+			}
+			honest.wantFrame(7)
+		}
+		if n := b.srv.Stats().Closed[longwire.ReasonOverload]; n == 0 || n == deaf {
+			t.Errorf("%d of %d that do not read have ended", n, deaf)
+		}
+		if err := good.Err(); err != nil {
+			t.Errorf("the one that reads: %v", err)
+		}
+	})
+}
