@@ -23,7 +23,8 @@ const (
 // The zero Config is valid. It is copied when a Server begins to serve or a
 // Client to dial; later changes have no effect.
 //
-// Times are looked at once a second, so each may be exceeded by up to a second.
+// Times are looked at once a second, so each may be exceeded by up to a second; more
+// than 24 days are taken for 24 days.
 type Config struct {
 	// Format is the frame. The zero Format is the default frame, see package
 	// frame. Ping, hello and goaway need a type field of at least 2 bytes.
@@ -79,7 +80,8 @@ type Config struct {
 
 	// Logger receives a line when a connection begins and ends (level info,
 	// or warn when the peer broke the protocol), and errors and panics of
-	// handlers. Nil means silent. What a peer sent is part of a line only where
+	// handlers. It is called on goroutines that serve many connections: it must
+	// neither wait for the Server nor be slow. Nil means silent. What a peer sent is part of a line only where
 	// Admit made it a name or an error, and when it refused a Client's hello, quoted.
 	Logger *slog.Logger
 

@@ -89,7 +89,6 @@ func (c *Conn) await(ctx context.Context, a *ask, t Type, data []byte, answer an
 	if err := c.send(ctx, t, data); err != nil {
 		return err
 	}
-	c.yield()
 	yield(ctx)
 	select {
 	case <-a.gone:

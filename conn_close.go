@@ -184,6 +184,9 @@ func (c *Conn) sweep(now tick) {
 	if c.rare != nil {
 		c.rare.frames, c.rare.bytes = 0, 0
 	}
+	if pinged != 0 && int32(heard-pinged) > 0 { // it has been answered, or needed no answer
+		c.pinged, pinged = 0, 0
+	}
 	c.mu.Unlock()
 	if throttled {
 		paused = true

@@ -50,7 +50,7 @@ func (c *Conn) feed(b []byte, now tick, w *worker) (paused, over bool) {
 	c.end.stats.framesIn.Add(int64(frames))
 	if err != nil && !errors.Is(err, frame.ErrShort) {
 		c.keep(nil, w)
-		c.taken(frames, bytes, false)
+		c.taken(now, frames, bytes, false)
 		c.broken(err)
 		return false, true
 	}
@@ -58,7 +58,7 @@ func (c *Conn) feed(b []byte, now tick, w *worker) (paused, over bool) {
 		b = nil
 	}
 	c.keep(b, w)
-	c.taken(frames, bytes, len(b) > 0 && !paused)
+	c.taken(now, frames, bytes, len(b) > 0 && !paused)
 	return paused, over
 }
 
@@ -105,7 +105,7 @@ func (c *Conn) keep(rest []byte, w *worker) {
 
 // taken notes how many frames and bytes have been looked at, and whether another frame
 // has begun to arrive, and when, unless it is the same as before.
-func (c *Conn) taken(frames, bytes int, unfinished bool) {
+func (c *Conn) taken(now tick, frames, bytes int, unfinished bool) {
 	if !c.holding && c.in == nil && !c.end.rated {
 		return // as a rule
 	}
@@ -116,7 +116,7 @@ func (c *Conn) taken(frames, bytes int, unfinished bool) {
 	case !unfinished:
 		c.begun = 0
 	case bytes > 0 || c.begun == 0:
-		c.begun = c.heard
+		c.begun = now
 	}
 	held := 0
 	if c.in != nil {

@@ -43,8 +43,11 @@ func (c *Conn) put(ctx context.Context, t Type, data []byte) (queued int, err er
 		if queued = c.tryPut(t, data); queued > 0 {
 			return queued, nil
 		}
-		room, done := c.room()
 		c.kick() // what is queued may be waiting for more to go with it
+		if queued = c.tryPut(t, data); queued > 0 {
+			return queued, nil
+		}
+		room, done := c.room()
 		yield(ctx)
 		select {
 		case <-room:

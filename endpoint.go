@@ -49,9 +49,12 @@ func (e *endpoint) now() tick { return e.at(time.Now()) }
 
 func (e *endpoint) at(t time.Time) tick { return max(tick(t.Sub(e.clock).Milliseconds()+1), 1) }
 
+// longest is the longest limit that a tick can tell.
+const longest = 24 * 24 * time.Hour
+
 // late reports whether limit or more has passed since then; negative limits are off.
 func late(now, then tick, limit time.Duration) bool {
-	return limit > 0 && int64(int32(now-then)) >= limit.Milliseconds()
+	return limit > 0 && int64(int32(now-then)) >= min(limit, longest).Milliseconds()
 }
 
 // add makes the connection known, before it begins. It reports whether there is room

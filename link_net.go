@@ -43,6 +43,7 @@ func startNet(e *endpoint, nc net.Conn, admit admitFunc) *Conn {
 	c := new(Conn)
 	l := &netLink{c: c, nc: nc, resumed: make(chan struct{}, 1), read: make(chan struct{})}
 	c.init(e, l, admit)
+	keepAlive(nc)
 	room := e.add(c)
 	e.wg.Go(l.readLoop)
 	if admit != nil && room {
@@ -96,7 +97,7 @@ func (l *netLink) readLoop() {
 		case errors.Is(err, io.EOF):
 			l.c.hangUp()
 			for paused := true; paused; {
-				if paused, _ = l.c.feed(nil, 0, nil); paused {
+				if paused, _ = l.c.feed(nil, l.c.end.now(), nil); paused {
 					l.wait()
 				}
 			}

@@ -35,6 +35,7 @@ const (
 	paused   = 1 << iota // reading has paused, until resume
 	held                 // bytes that have been read wait in the connection; owned by the loop
 	hungUp               // the peer has ended its stream, or the socket is broken
+	urgent               // the peer has sent urgent data, where reading stops short
 	readAll              // nothing more is read
 	blocked              // pending waits for the socket to be writable
 	writable             // it has become so since a write found it not to be
@@ -62,6 +63,7 @@ func startPoll(e *endpoint, p *poller, fd int, remote netip.AddrPort, admit admi
 	l.conn.init(e, l, admit)
 	l.remote.set(remote)
 	l.socket.Init(fd)
+	setUserTimeout(uintptr(fd)) // a listener for MPTCP would not hand it on
 	if admit != nil {
 		l.set(paused) // until it is received from
 	}
@@ -81,17 +83,17 @@ func startPoll(e *endpoint, p *poller, fd int, remote netip.AddrPort, admit admi
 // Ready is called by the loop.
 func (l *pollConn) Ready(t *poll.Turn, ev poll.Events) {
 	switch {
-	case l.is(released):
-		return
 	case l.is(finished):
-		l.set(released)
-		l.conn.release()
+		l.release()
 		return
 	}
 	if ev&poll.HungUp != 0 {
 		if l.set(hungUp); l.is(paused) {
 			l.conn.hangUp()
 		}
+	}
+	if ev&poll.Urgent != 0 {
+		l.set(urgent)
 	}
 	if ev&poll.Writable != 0 {
 		if l.set(writable); l.clear(blocked) {
@@ -115,7 +117,7 @@ func (l *pollConn) read(t *poll.Turn) {
 		n, err = l.socket.Read(t.Buf)
 		switch {
 		case n > 0:
-			if n == len(t.Buf) || l.is(hungUp) { // otherwise there will be another event
+			if n == len(t.Buf) || l.is(hungUp|urgent) { // otherwise there will be another event
 				t.Again(poll.Readable)
 			}
 		case err == nil:
@@ -269,7 +271,15 @@ func (l *pollConn) letGo(linger bool) {
 	l.closeSocket()
 	l.writeRest(lingerWrite)
 	if l.set(finished); !l.poller.loops[l.loop].Post(l, 0) {
-		l.conn.release() // the loop has ended
+		l.release() // the loop has ended
+	}
+}
+
+// release is called by the loop, which tells nobody of anything any more, or after it;
+// the first call counts.
+func (l *pollConn) release() {
+	if l.set(released) {
+		l.conn.release()
 	}
 }
 

@@ -19,6 +19,7 @@ const (
 	Readable Events = 1 << iota // bytes may be read
 	Writable                    // bytes may be written
 	HungUp                      // the peer ended its stream, or the socket is broken: read to learn which
+	Urgent                      // there is urgent data: a read that comes back short may not have been all
 	Posted                      // Post has been called
 )
 
@@ -142,7 +143,7 @@ func (l *Loop[H]) Add(fd int, h H) error {
 	s := l.slot(fd)
 	s.handler = h
 	s.generation++
-	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(fd), Pad: int32(s.generation)}
+	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLPRI | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(fd), Pad: int32(s.generation)}
 	if err := unix.EpollCtl(l.fd, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
 		l.forget(fd)
 		return os.NewSyscallError("epoll_ctl", err)
@@ -242,6 +243,9 @@ func eventsOf(bits uint32) (ev Events) {
 	}
 	if bits&unix.EPOLLOUT != 0 {
 		ev |= Writable
+	}
+	if bits&unix.EPOLLPRI != 0 {
+		ev |= Urgent | Readable
 	}
 	if bits&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		ev |= HungUp | Readable

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/longwire/longwire"
 )
 
@@ -124,6 +126,32 @@ func TestDescriptorsThatAreUsedAgain(t *testing.T) {
 	for range clients {
 		if err := <-done; err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// Reading stops short at urgent data, which means nothing here, and goes on behind it.
+func TestUrgentData(t *testing.T) {
+	b := serve(t, tcp(), &longwire.Server{Handler: echo})
+	for range 50 {
+		p := b.peer()
+		raw, err := p.nc.(*net.TCPConn).SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw.Control(func(fd uintptr) { // so that all of it travels together
+			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_CORK, 1)
+		})
+		p.sendFrame(1, "before")
+		raw.Write(func(fd uintptr) bool {
+			return unix.Sendto(int(fd), []byte{'!'}, unix.MSG_OOB, nil) == nil
+		})
+		p.sendFrame(1, "behind")
+		raw.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_CORK, 0) })
+		for _, want := range []string{"before", "behind"} {
+			if got := p.wantFrame(1); got != want {
+				t.Fatalf("got %q, want %q", got, want)
+			}
 		}
 	}
 }
