@@ -325,3 +325,51 @@ func TestShutdownEndsWithItsContext(t *testing.T) {
 		close(release)
 	})
 }
+
+// Faults row 48: a server with many connections ends them one after the other, one
+// handler that is stuck and one peer that never reads among them, and is done when its
+// time is up.
+func TestShutdownOfMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		defer close(release)
+		mux := &longwire.Mux{Fallback: echo}
+		mux.HandleFunc(2, func(context.Context, *longwire.Message) (any, error) {
+			<-release
+			return nil, nil
+		})
+		b := serve(t, memory(&longwiretest.Network{BufferSize: 1 << 10}), &longwire.Server{Handler: mux})
+		const conns = 500
+		ended := make(chan time.Duration, conns)
+		start := time.Now()
+		for range conns {
+			p := b.peer()
+			p.here()
+			go func() {
+				p.r.Next()
+				ended <- time.Since(start)
+			}()
+		}
+		stuck, deaf := b.peer(), b.peer()
+		stuck.sendFrame(2, question("stuck", "1"))
+		go deaf.nc.Write(wire(1, strings.Repeat("x", 100_000)))
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if err := b.srv.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Shutdown with a handler that is stuck: %v", err)
+		}
+		if d := time.Since(start); d > 6*time.Second {
+			t.Errorf("it took %v", d)
+		}
+		perTick := make(map[time.Duration]int)
+		for range conns {
+			perTick[(<-ended).Truncate(10*time.Millisecond)]++
+		}
+		for at, n := range perTick {
+			if n > 20 {
+				t.Errorf("%d connections ended within 10 ms, after %v", n, at)
+			}
+		}
+	})
+}

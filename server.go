@@ -209,9 +209,10 @@ func (s *Server) Stats() Stats {
 	return e.readStats()
 }
 
-// Shutdown ends the server in good order: it accepts no more, tells peers that
+// Shutdown ends the server in good order: it accepts no more, and one connection after
+// another, at most 1,000 in a second where ctx leaves the time, it tells peers that
 // understand goaway to come back later, lets handlers and questions in progress
-// finish, refusing new messages with status "503", and closes each connection when
+// finish, refusing new messages with status "503", and closes the connection when
 // nothing is going on there. It must not be called by a handler or Admit, which it
 // would wait for. When ctx ends first, the rest is closed at once and
 // ctx's error returned; handlers that are still running then run on.
@@ -220,7 +221,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if err != nil {
 		return nil
 	}
-	for _, c := range s.stopAccepting(e) {
+	conns := s.stopAccepting(e)
+	for i, c := range conns {
+		if i%leaveTogether == 0 && i > 0 && !sleep(leavePause(ctx, len(conns)-i), ctx.Done()) {
+			break
+		}
 		c.mu.Lock()
 		knows := c.knows
 		c.mu.Unlock()
@@ -242,6 +247,24 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.Close()
 	return context.Cause(ctx)
+}
+
+// leaveTogether is how many connections Shutdown ends at a time, and leaveEvery how long
+// it waits before the next, when ctx leaves it the time: peers that come back at once
+// should not all come back together.
+const (
+	leaveTogether = 10
+	leaveEvery    = 10 * time.Millisecond
+)
+
+// leavePause returns how long to wait before more connections are ended: not so long
+// that the rest would take more than half of the time that ctx has left.
+func leavePause(ctx context.Context, rest int) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return leaveEvery
+	}
+	return min(leaveEvery, time.Until(deadline)/2/time.Duration(rest/leaveTogether+1))
 }
 
 // stopBackground ends what works for all connections, when none is left that needs it.
