@@ -79,9 +79,9 @@ type Config struct {
 	Limits Limits
 
 	// Logger receives a line when a connection begins and ends (level info,
-	// or warn when the peer broke the protocol), and errors and panics of
-	// handlers. It is called on goroutines that serve many connections: it must
-	// neither wait for the Server nor be slow. Nil means silent. What a peer sent is part of a line only where
+	// or warn when the peer broke the protocol; of those, ten a second for each
+	// Reason), and errors and panics of handlers. It is called on goroutines that
+	// serve many connections: it must neither wait for the Server nor be slow. Nil means silent. What a peer sent is part of a line only where
 	// Admit made it a name or an error, and when it refused a Client's hello, quoted.
 	Logger *slog.Logger
 

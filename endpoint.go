@@ -15,6 +15,7 @@ type endpoint struct {
 	dials   bool // these connections are a Client's
 	clock   time.Time
 	stats   counters
+	endings endings
 	slow    slowTypes
 	load    load
 	wg      sync.WaitGroup // connections, and what else runs users' code
@@ -78,24 +79,6 @@ func (e *endpoint) add(c *Conn) bool {
 		c.close(&CloseError{Reason: ReasonTooMany, Err: crowded}, false)
 	}
 	return crowded == nil
-}
-
-// closed is told when a connection is over.
-func (e *endpoint) closed(c *Conn, why *CloseError) {
-	e.stats.open.Add(-1)
-	e.stats.closed[why.Reason].Add(1)
-	level := slog.LevelInfo
-	if why.Reason.peersFault() {
-		level = slog.LevelWarn
-	}
-	if !e.Logger.Enabled(context.Background(), level) {
-		return
-	}
-	attrs := []any{"conn", c.ID(), "reason", why.Reason}
-	if why.Err != nil {
-		attrs = append(attrs, "error", why.Err)
-	}
-	e.Logger.Log(context.Background(), level, "connection over", attrs...)
 }
 
 // gone is told when the driver has let go of a connection and none of its handlers
