@@ -39,6 +39,9 @@ type Client struct {
 	// network in memory.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 
+	// TLS, if not nil, is spoken over the connection.
+	TLS *TLS
+
 	// Config holds limits, times, frame and log. Nil means defaults.
 	Config *Config
 
@@ -72,6 +75,11 @@ func (cl *Client) Dial(ctx context.Context) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("longwire: dial: %w", err)
 	}
+	if cl.TLS != nil {
+		if nc, err = cl.startTLS(ctx, nc); err != nil {
+			return nil, err
+		}
+	}
 	c := startNet(e, nc, nil)
 	time.AfterFunc(sweepEvery, c.sweepAlone)
 	if cl.Hello != nil {
@@ -87,6 +95,21 @@ func (cl *Client) Dial(ctx context.Context) (*Conn, error) {
 		}
 	}
 	return c, nil
+}
+
+// startTLS speaks TLS over nc, within AdmitTimeout.
+func (cl *Client) startTLS(ctx context.Context, nc net.Conn) (net.Conn, error) {
+	if cl.end.AdmitTimeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, cl.end.AdmitTimeout)
+		defer cancel()
+	}
+	tc, err := cl.TLS.client(ctx, nc, cl.Addr)
+	if err != nil {
+		nc.Close()
+		return nil, err
+	}
+	return tc, nil
 }
 
 // endpoint builds what the connections share, once.

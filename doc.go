@@ -42,7 +42,5 @@
 // # Limitations
 //
 // Messages are delivered at most once: what is queued when a connection breaks is
-// lost, and only an answer tells that a message has been handled. There is no TLS
-// in [Server.ListenAndServe] yet; [Server.Serve] takes any [net.Listener], a
-// crypto/tls one among them, and [Client.DialContext] any connection.
+// lost, and only an answer tells that a message has been handled.
 package longwire

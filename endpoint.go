@@ -18,7 +18,9 @@ type endpoint struct {
 	endings endings
 	slow    slowTypes
 	load    load
-	wg      sync.WaitGroup // connections, and what else runs users' code
+
+	handshakes *slots
+	wg         sync.WaitGroup // connections, and what else runs users' code
 
 	mu    sync.Mutex
 	conns []*Conn // those whose driver has not let go of them
@@ -35,7 +37,7 @@ func newEndpoint(c *Config, h Handler) (*endpoint, error) {
 	if s.Limits.Handlers > 0 {
 		h = limited{h, make(chan struct{}, s.Limits.Handlers)}
 	}
-	return &endpoint{settings: s, handler: h, clock: time.Now(), load: load{admitted: make(chan struct{}, 1)}}, nil
+	return &endpoint{settings: s, handler: h, clock: time.Now(), load: load{admitted: make(chan struct{}, 1)}, handshakes: newSlots(s.Limits.Handshakes)}, nil
 }
 
 func noHandler(context.Context, *Message) (any, error) {

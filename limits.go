@@ -34,6 +34,10 @@ type Limits struct {
 	// 1,000; negative means no limit.
 	Strangers int
 
+	// Handshakes is how many TLS handshakes are worked on at a time, when TLS is set;
+	// others wait. Zero and negative mean 64.
+	Handshakes int
+
 	// AcceptRate is how many connections are accepted per second, a tenth of that
 	// at once. The others wait in the listener's queue. Zero and negative mean no
 	// limit.
@@ -74,6 +78,9 @@ func (l *Limits) build() {
 		l.Conns = max(files-64, files/2)
 	}
 	orDefault(&l.Strangers, 1000)
+	if l.Handshakes <= 0 {
+		l.Handshakes = 64
+	}
 	orDefault(&l.Questions, 1024)
 	orDefault(&l.Unfinished, 64<<20)
 	orDefault(&l.Unsent, 256<<20)

@@ -1,6 +1,8 @@
 package longwire
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -35,21 +37,43 @@ type netLink struct {
 	resumed chan struct{} // holds one token: reading may go on
 	read    chan struct{} // closed when the reading goroutine has ended
 	ahead   atomic.Bool   // it reads though it has paused
-	closing sync.Once     // starts letGo
+
+	handshake chan struct{} // closed when the TLS handshake is over; nil when there is none
+	closing   sync.Once     // starts letGo
 }
 
 // startNet begins a connection over nc.
 func startNet(e *endpoint, nc net.Conn, admit admitFunc) *Conn {
 	c := new(Conn)
 	l := &netLink{c: c, nc: nc, resumed: make(chan struct{}, 1), read: make(chan struct{})}
-	c.init(e, l, admit)
 	keepAlive(nc)
+	if tc, ok := nc.(*tls.Conn); ok && !e.dials {
+		l.handshake = make(chan struct{})
+		admit = l.afterHandshake(tc, admit)
+	}
+	c.init(e, l, admit)
 	room := e.add(c)
 	e.wg.Go(l.readLoop)
 	if admit != nil && room {
 		e.wg.Go(c.admit)
 	}
 	return c
+}
+
+// afterHandshake makes the TLS handshake the first part of the admission: it ends by
+// the same deadline, and until then the peer is a stranger like any other.
+func (l *netLink) afterHandshake(tc *tls.Conn, admit admitFunc) admitFunc {
+	return func(ctx context.Context, c *Conn) (leave func(error), err error) {
+		if err := tc.HandshakeContext(ctx); err != nil {
+			c.close(&CloseError{Reason: ReasonTLS, Err: err}, false)
+			return nil, err
+		}
+		close(l.handshake)
+		if admit == nil {
+			return nil, nil
+		}
+		return admit(ctx, c)
+	}
 }
 
 // acceptNet returns a function that accepts connections from any listener.
@@ -78,6 +102,13 @@ func (l *netLink) resume() {
 // readLoop reads until the connection is over or its stream is.
 func (l *netLink) readLoop() {
 	defer close(l.read)
+	if l.handshake != nil {
+		select {
+		case <-l.handshake:
+		case <-l.c.Done():
+			return
+		}
+	}
 	small := make([]byte, smallRead)
 	buf, n := small, 0
 	for {

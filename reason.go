@@ -23,6 +23,8 @@ const (
 	ReasonBadFrame
 	// ReasonFrameTooLarge: the peer declared a frame over the limit.
 	ReasonFrameTooLarge
+	// ReasonTLS: the TLS handshake failed.
+	ReasonTLS
 	// ReasonNotAdmitted: Server.Admit, or the server of a Client, said no.
 	ReasonNotAdmitted
 	// ReasonAdmitTimeout: the peer was not admitted in time.
@@ -61,6 +63,7 @@ var reasonWords = [numReasons]string{
 	ReasonTruncated:     "truncated",
 	ReasonBadFrame:      "bad_frame",
 	ReasonFrameTooLarge: "frame_too_large",
+	ReasonTLS:           "tls",
 	ReasonNotAdmitted:   "not_admitted",
 	ReasonAdmitTimeout:  "admit_timeout",
 	ReasonFrameTimeout:  "frame_timeout",
@@ -89,7 +92,7 @@ func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 // warning.
 func (r Reason) peersFault() bool {
 	switch r {
-	case ReasonTruncated, ReasonBadFrame, ReasonFrameTooLarge, ReasonNotAdmitted,
+	case ReasonTruncated, ReasonBadFrame, ReasonFrameTooLarge, ReasonTLS, ReasonNotAdmitted,
 		ReasonAdmitTimeout, ReasonFrameTimeout, ReasonWriteTimeout, ReasonSilent, ReasonTooMany, ReasonOverload:
 		return true
 	}

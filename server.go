@@ -33,6 +33,9 @@ type Server struct {
 	// Nil admits everybody. A hello is then answered with status "200".
 	Admit func(ctx context.Context, c *Conn) (leave func(reason error), err error)
 
+	// TLS, if not nil, has every listener speak TLS.
+	TLS *TLS
+
 	// Config holds limits, times, frame and log. Nil means defaults.
 	Config *Config
 
@@ -74,6 +77,11 @@ func (s *Server) Serve(l net.Listener) error {
 	e, err := s.endpoint()
 	if err != nil {
 		return err
+	}
+	if s.TLS != nil {
+		if l, err = s.TLS.server(l, e.handshakes); err != nil {
+			return err
+		}
 	}
 	stop, err := s.track(e, &l)
 	if err != nil {
