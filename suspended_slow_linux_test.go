@@ -18,7 +18,7 @@ func init() {
 	roles["suspended"] = func() {
 		srv := &longwire.Server{
 			Handler: echo,
-			Config:  &longwire.Config{PingInterval: 400 * time.Millisecond, Portable: os.Getenv("PORTABLE") != ""},
+			Config:  &longwire.Config{PingInterval: time.Second, Portable: os.Getenv("PORTABLE") != ""},
 		}
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -73,7 +73,7 @@ func TestServerThatWasSuspended(t *testing.T) {
 			}
 		}()
 		server.cmd.Process.Signal(syscall.SIGSTOP)
-		time.Sleep(5 * time.Second) // the time that it does not run, far more than 2.5 intervals
+		time.Sleep(7 * time.Second) // the time that it does not run, far more than 2.5 intervals
 		server.cmd.Process.Signal(syscall.SIGCONT)
 		time.Sleep(2500 * time.Millisecond) // in which it looks at everybody twice
 		server.tell("count")
@@ -82,7 +82,7 @@ func TestServerThatWasSuspended(t *testing.T) {
 		}
 		close(stop)
 		<-pinged
-		time.Sleep(3500 * time.Millisecond) // and now they are silent
+		time.Sleep(5 * time.Second) // and now they are silent
 		server.tell("count")
 		if got := server.hear("open"); got != fmt.Sprintf("0 map[silent:%d]", peers) {
 			t.Errorf("%s: open %s, want none", driver, got)
