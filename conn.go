@@ -35,6 +35,7 @@ type Conn struct {
 	hello    bool    // the peer has said hello
 	flushing bool    // somebody has undertaken to write until out is empty
 	choked   bool    // reading has paused because too much is queued
+	waits    bool    // reading has paused because too many messages wait for the handler
 	control  control // control frames to send, ahead of out
 	released bool    // the driver has let go of the connection
 	gone     bool    // and no handler runs, and nobody keeps it

@@ -130,7 +130,8 @@ func (c *Conn) close(why *CloseError, linger bool) {
 	c.countUnfinishedLocked(0)
 	c.asks.fail(why)
 	c.asks = nil
-	if c.deaf.Load() {
+	if c.deaf.Load() && c.inbox != nil {
+		c.end.load.waiting.Add(-int64(c.inbox.size))
 		c.inbox = nil
 	}
 	var after map[*afterFunc]struct{}
@@ -180,7 +181,7 @@ func (c *Conn) sweep(now tick) {
 	if ended == 0 {
 		ended = c.hungUp
 	}
-	paused, throttled := c.inbox.full(e.MaxInbox), c.throttledLocked()
+	paused, throttled := c.waits, c.throttledLocked()
 	if c.rare != nil {
 		c.rare.frames, c.rare.bytes = 0, 0
 	}

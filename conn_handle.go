@@ -24,8 +24,8 @@ type batch struct {
 	data []byte // the latest piece of memory for their data
 }
 
-// add adds a copy of m.
-func (b *batch) add(m *Message) {
+// add adds a copy of m, and returns what it counts.
+func (b *batch) add(m *Message) int {
 	if n := len(m.Data); cap(b.data)-len(b.data) < n {
 		b.data = make([]byte, 0, max(n, min(2*cap(b.data), keepCap), 512)) // the messages keep the one before
 	}
@@ -34,7 +34,9 @@ func (b *batch) add(m *Message) {
 	q := b.next()
 	*q = *m
 	q.Data = b.data[from:len(b.data):len(b.data)]
-	b.size += len(m.Data) + queuedOverhead
+	n := len(m.Data) + queuedOverhead
+	b.size += n
+	return n
 }
 
 // next adds a message and returns it, zero, to be filled in.
@@ -70,7 +72,7 @@ func (c *Conn) enqueueLocked(m *Message) (work bool, refusal *buffer) {
 	if c.inbox == nil {
 		c.inbox = batches.get()
 	}
-	c.inbox.add(m)
+	c.end.load.waiting.Add(int64(c.inbox.add(m)))
 	if c.working {
 		return false, nil
 	}
@@ -251,8 +253,10 @@ func (w *worker) take() bool {
 		c.rest()
 		return false
 	}
-	resume := c.inbox.full(c.end.MaxInbox)
+	c.end.load.waiting.Add(-int64(c.inbox.size))
 	w.batch, c.inbox = c.inbox, nil
+	resume := c.waits
+	c.waits = false
 	if resume {
 		c.heard = c.end.now() // what it sent meanwhile is yet to be read
 	}

@@ -143,7 +143,8 @@ func (c *Conn) gate() (stop, pause bool) {
 	}
 	c.dec.SetConfig(c.end.admitted) // it was the stranger's
 	c.choked = c.overdrawnLocked()
-	return false, c.choked || c.inbox.full(c.end.MaxInbox) && c.asks.none() || c.throttledLocked()
+	c.waits = c.inboxFullLocked() && c.asks.none()
+	return false, c.choked || c.waits || c.throttledLocked()
 }
 
 // endInput tells that the peer has ended its stream. It may still read: what has

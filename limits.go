@@ -57,14 +57,22 @@ type Limits struct {
 	// Zero and negative mean no limit.
 	Handlers int
 
+	// Waiting is how many bytes of messages may wait for their handlers, on all
+	// connections. When there are more, nothing is read from connections on which
+	// some wait, but where an Ask waits for its answer. Zero means 256 MiB, or a quarter of GOMEMLIMIT if that is less;
+	// negative means no limit.
+	Waiting int
+
 	// Unfinished is how many bytes of frames that have begun to arrive, and have not
 	// ended, may be in memory. When there are more, the connections with the most of
-	// them end, with [ReasonOverload]. Zero means 64 MiB; negative means no limit.
+	// them end, with [ReasonOverload]. Zero means 64 MiB, or an eighth of GOMEMLIMIT
+	// if that is less; negative means no limit.
 	Unfinished int
 
 	// Unsent is how many bytes may wait to be sent to peers that have stopped
 	// reading. When there are more, the connections with the most of them end, with
-	// [ReasonOverload]. Zero means 256 MiB; negative means no limit.
+	// [ReasonOverload]. Zero means 256 MiB, or a quarter of GOMEMLIMIT if that is
+	// less; negative means no limit.
 	Unsent int
 }
 
@@ -82,9 +90,11 @@ func (l *Limits) build() {
 		l.Handshakes = 64
 	}
 	orDefault(&l.Questions, 1024)
-	orDefault(&l.Unfinished, 64<<20)
-	orDefault(&l.Unsent, 256<<20)
-	for _, limit := range []*int{&l.Conns, &l.ConnsPerAddr, &l.Strangers, &l.FrameRate, &l.ByteRate, &l.Questions, &l.Unfinished, &l.Unsent} {
+	memory := int(min(debug.SetMemoryLimit(-1), math.MaxInt))
+	orDefault(&l.Waiting, min(256<<20, memory/4))
+	orDefault(&l.Unfinished, min(64<<20, memory/8))
+	orDefault(&l.Unsent, min(256<<20, memory/4))
+	for _, limit := range []*int{&l.Conns, &l.ConnsPerAddr, &l.Strangers, &l.FrameRate, &l.ByteRate, &l.Questions, &l.Waiting, &l.Unfinished, &l.Unsent} {
 		if *limit <= 0 {
 			*limit = math.MaxInt
 		}
@@ -94,6 +104,7 @@ func (l *Limits) build() {
 // load is what the connections of an endpoint use of what Limits bounds.
 type load struct {
 	strangers  atomic.Int64
+	waiting    atomic.Int64
 	unfinished atomic.Int64
 	unsent     atomic.Int64
 	admitted   chan struct{}        // holds a token when a stranger has become none
@@ -245,6 +256,12 @@ func (c *Conn) countUnsentLocked() (tooMuch bool) {
 	grown := n > r.unsent
 	r.unsent = n
 	return grown && now > int64(c.end.Limits.Unsent)
+}
+
+// inboxFullLocked reports whether no more messages should join those that wait for the
+// handler.
+func (c *Conn) inboxFullLocked() bool {
+	return c.inbox.full(c.end.MaxInbox) || c.inbox != nil && c.end.load.waiting.Load() >= int64(c.end.Limits.Waiting)
 }
 
 // throttledLocked reports whether the peer has sent all that it may in this second.

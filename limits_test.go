@@ -340,3 +340,55 @@ func TestTooMuchIsUnsent(t *testing.T) {
 		}
 	})
 }
+
+// Messages for handlers that do not come back are left with their senders when all
+// connections together have too many; nothing is lost.
+func TestTooMuchIsWaiting(t *testing.T) {
+	overNetworks(t, func(t *testing.T, n network) {
+		if n.slow {
+			t.Skip("megabytes")
+		}
+		const limit, peers, frames, size = 1 << 20, 40, 100, 2000
+		release := make(chan struct{})
+		mux := &longwire.Mux{Fallback: echo}
+		mux.HandleFunc(2, func(context.Context, *longwire.Message) (any, error) {
+			<-release
+			return longwire.Raw("done"), nil
+		})
+		b := serve(t, n, &longwire.Server{Handler: mux, Config: &longwire.Config{Limits: longwire.Limits{Waiting: limit}}})
+		honest := b.peer()
+		honest.here()
+		var wg sync.WaitGroup
+		for range peers {
+			p := b.peer()
+			p.sendFrame(2, "and wait")
+			wg.Go(func() {
+				go func() {
+					for range frames {
+						p.nc.Write(wire(3, string(make([]byte, size))))
+					}
+				}()
+				for i := range frames + 1 {
+					if _, err := p.r.Next(); err != nil {
+						t.Errorf("answer %d: %v", i, err)
+						return
+					}
+				}
+			})
+		}
+		for b.srv.Stats().Waiting < limit {
+			time.Sleep(time.Millisecond) // a poll
+		}
+		for range 100 {
+			honest.here()
+			if waiting := b.srv.Stats().Waiting; waiting > limit+peers*(size+100) {
+				t.Fatalf("%d bytes wait", waiting)
+			}
+		}
+		close(release)
+		wg.Wait()
+		if waiting := b.srv.Stats().Waiting; waiting != 0 {
+			t.Errorf("%d bytes wait for nothing", waiting)
+		}
+	})
+}

@@ -14,6 +14,7 @@ type Stats struct {
 	LateAnswers int64 // answers that nobody waited for any more, dropped
 	Refused     int64 // messages refused before they reached the handler
 	Strangers   int64 // connections that wait to be admitted
+	Waiting     int64 // bytes of messages that wait for their handlers
 	Unfinished  int64 // bytes that have arrived of frames that have not ended
 	Unsent      int64 // bytes that wait for peers that have stopped reading
 }
@@ -39,6 +40,7 @@ func (e *endpoint) readStats() Stats {
 		LateAnswers: c.lateAnswers.Load(),
 		Refused:     c.refused.Load(),
 		Strangers:   e.load.strangers.Load(),
+		Waiting:     e.load.waiting.Load(),
 		Unfinished:  e.load.unfinished.Load(),
 		Unsent:      e.load.unsent.Load(),
 	}
