@@ -172,7 +172,7 @@ func (w *worker) handleBatch() {
 	for !w.handleSome() {
 	}
 	if !began.IsZero() {
-		c.end.slow.took(w.batch.msgs, time.Since(began), true)
+		c.end.slow.took(w.batch.msgs, time.Since(began))
 	}
 }
 

@@ -58,7 +58,7 @@ func (w *worker) handleInline(t turn) {
 	returned = true
 	if kept, took := t.Leave(); kept {
 		if took > 0 {
-			w.c.end.slow.took(w.batch.msgs, took, false)
+			w.c.end.slow.tookInline(w.batch.msgs, took)
 		}
 		w.restInline()
 		return
@@ -127,7 +127,7 @@ func (c *Conn) yield() {
 // the loop, and are no slower on a goroutine of their own. Types that share a place
 // share their fate, which costs a little time and nothing else.
 type slowTypes struct {
-	left  [256]atomic.Int32 // messages that have to be handled fast until it is forgotten
+	left  [256]atomic.Int32 // messages that have to be handled fast until it is forgotten; or suspect
 	known atomic.Bool       // there has been one
 }
 
@@ -135,6 +135,7 @@ const (
 	slowFor    = 1000                   // messages
 	slowAgain  = 200                    // messages more, when one has been slow again
 	slowEnough = 100 * time.Microsecond // for a message
+	suspect    = -1                     // has been slow once
 )
 
 func (s *slowTypes) place(t Type) *atomic.Int32 { return &s.left[uint8(t^t>>8)] }
@@ -147,17 +148,27 @@ func (s *slowTypes) add(t Type) {
 	s.known.Store(true)
 }
 
-// took notes how long messages took that were handled one after the other, and whether
-// that was apart from the loop.
-func (s *slowTypes) took(msgs []Message, d time.Duration, apart bool) {
+// tookInline notes how long messages took on the loop. One that took long may just not
+// have had a processor; two in a row are believed, and blamed on the type of the last.
+func (s *slowTypes) tookInline(msgs []Message, d time.Duration) {
+	last := msgs[len(msgs)-1].Type
+	p := s.place(last)
+	switch slow := d > slowEnough*time.Duration(len(msgs)); {
+	case !slow:
+		p.CompareAndSwap(suspect, 0)
+	case !p.CompareAndSwap(0, suspect):
+		s.add(last)
+	}
+}
+
+// took notes how long messages took on a goroutine of their own.
+func (s *slowTypes) took(msgs []Message, d time.Duration) {
 	slow := d > slowEnough*time.Duration(len(msgs))
 	for i := range msgs {
 		switch p := s.place(msgs[i].Type); {
-		case slow && !apart:
-			s.add(msgs[i].Type)
 		case slow:
-			p.Store(min(p.Load()+slowAgain, slowFor))
-		case apart && p.Load() > 0:
+			p.Store(min(max(p.Load(), 0)+slowAgain, slowFor))
+		case p.Load() > 0:
 			p.Add(-1)
 		}
 	}
