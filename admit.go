@@ -12,6 +12,7 @@ import (
 // its login waits for the limits of an admitted peer.
 type admission struct {
 	admit   admitFunc
+	since   tick
 	wants   bool          // Receive waits for a message
 	next    *Message      // the message that it waited for
 	arrived chan struct{} // holds a token when next has been set

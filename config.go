@@ -81,8 +81,9 @@ type Config struct {
 	// Logger receives a line when a connection begins and ends (level info,
 	// or warn when the peer broke the protocol; of those, ten a second for each
 	// Reason), and errors and panics of handlers. It is called on goroutines that
-	// serve many connections: it must neither wait for the Server nor be slow. Nil means silent. What a peer sent is part of a line only where
-	// Admit made it a name or an error, and when it refused a Client's hello, quoted.
+	// serve many connections: it must neither wait for the Server nor be slow. Nil
+	// means silent. What a peer sent is part of a line only where Admit made it a name
+	// or an error, and when it refused a Client's hello, quoted.
 	Logger *slog.Logger
 
 	// Portable makes a Server use the driver that it has for every net.Conn also
@@ -102,8 +103,8 @@ type settings struct {
 	admitted *frame.Config
 	overhead int  // bytes of a frame that are not data
 	maxType  Type // that the format's type field can say
-	rated    bool // there is a limit to frames or bytes per second
 	control  bool // and it has room for the reserved types
+	rated    bool // there is a limit to frames or bytes per second
 }
 
 // build fills in the defaults. An error names the field at fault.

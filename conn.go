@@ -44,13 +44,13 @@ type Conn struct {
 	deaf  atomic.Bool // messages that wait are not handled any more
 	index int32       // in endpoint.conns, guarded by endpoint.mu
 
-	born     tick
-	heard    tick // when bytes arrived last
-	begun    tick // when the unfinished frame in in began; only the reading side writes it
-	pinged   tick // when a ping went out last
-	sendFrom tick // since when the peer has taken nothing of what is being written
-	ended    tick // since when nothing more is read
-	hungUp   tick // since when the peer has ended its stream while reading had paused
+	born     uint32 // seconds after endpoint.clock, which ticks cannot tell for long
+	heard    tick   // when bytes arrived last
+	begun    tick   // when the unfinished frame in in began; only the reading side writes it
+	pinged   tick   // when a ping went out last
+	sendFrom tick   // since when the peer has taken nothing of what is being written
+	ended    tick   // since when nothing more is read
+	hungUp   tick   // since when the peer has ended its stream while reading had paused
 
 	inbox *batch // messages for the handler, nil when there are none
 	asks  *asks  // questions of this side without an answer yet; nil when there are none
@@ -112,8 +112,9 @@ type link interface {
 
 // init makes c a connection whose driver has not begun yet.
 func (c *Conn) init(e *endpoint, l link, admit admitFunc) {
-	c.end, c.link, c.born = e, l, e.now()
-	c.heard = c.born
+	c.end, c.link = e, l
+	c.born = uint32(time.Since(e.clock) / time.Second)
+	c.heard = e.now()
 	if admit == nil {
 		c.phase = admitted
 		c.dec = frame.NewDecoder(e.admitted)
@@ -121,7 +122,7 @@ func (c *Conn) init(e *endpoint, l link, admit admitFunc) {
 	}
 	e.load.strangers.Add(1)
 	c.dec = frame.NewDecoder(e.stranger)
-	c.rare = &rare{adm: &admission{admit: admit, arrived: make(chan struct{}, 1)}}
+	c.rare = &rare{adm: &admission{admit: admit, since: c.heard, arrived: make(chan struct{}, 1)}}
 }
 
 // ID returns the name that Server.Admit gave the peer with SetID; without one it
@@ -209,11 +210,19 @@ func (c *Conn) isOver() bool {
 	return c.phase == over
 }
 
-// isStranger reports whether the peer is waiting to be admitted.
-func (c *Conn) isStranger() bool {
+// strangerSince returns since when the peer has been waiting to be admitted, 0 when it
+// is not.
+func (c *Conn) strangerSince() tick {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.phase == stranger
+	return c.strangerSinceLocked()
+}
+
+func (c *Conn) strangerSinceLocked() tick {
+	if c.phase != stranger {
+		return 0
+	}
+	return c.rare.adm.since
 }
 
 // isAdmitted reports whether the connection is up and its peer let in.

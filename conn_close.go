@@ -181,6 +181,7 @@ func (c *Conn) sweep(now tick) {
 	if ended == 0 {
 		ended = c.hungUp
 	}
+	since := c.strangerSinceLocked()
 	paused, throttled := c.waits, c.throttledLocked()
 	if c.rare != nil {
 		c.rare.frames, c.rare.bytes = 0, 0
@@ -195,7 +196,7 @@ func (c *Conn) sweep(now tick) {
 	}
 	switch {
 	case phase == over:
-	case phase == stranger && late(now, c.born, e.AdmitTimeout):
+	case since != 0 && late(now, since, e.AdmitTimeout):
 		c.close(&CloseError{Reason: ReasonAdmitTimeout}, true)
 	case begun != 0 && late(now, begun, e.FrameTimeout):
 		c.close(&CloseError{Reason: ReasonFrameTimeout}, false)

@@ -64,7 +64,8 @@ func (c *Conn) feed(b []byte, now tick, w *worker) (paused, over bool) {
 
 // fed notes that bytes have arrived. It reports whether messages may be handled
 // where they arrive, and if so the worker has begun to: nothing else is going on
-// that they would have to wait for. And it returns how many frames and bytes may be looked at.
+// that they would have to wait for. And it returns how many frames and bytes may be
+// looked at.
 func (c *Conn) fed(n int, now tick, w *worker) (inline bool, frames, bytes int) {
 	c.end.stats.bytesIn.Add(int64(n))
 	c.mu.Lock()
@@ -139,7 +140,7 @@ func (c *Conn) gate() (stop, pause bool) {
 	case c.phase == over || c.ended != 0:
 		return true, false
 	case c.phase == stranger:
-		return false, !c.rare.adm.wants
+		return false, !c.rare.adm.wants || c.throttledLocked()
 	}
 	c.dec.SetConfig(c.end.admitted) // it was the stranger's
 	c.choked = c.overdrawnLocked()

@@ -9,9 +9,9 @@ import (
 
 // Ended tells of a connection that is over.
 type Ended struct {
-	ID     string // its name, or the remote address
-	Addr   string // the remote address
-	Begin  time.Time
+	ID     string    // its name, or the remote address
+	Addr   string    // the remote address
+	Begin  time.Time // to the second
 	End    time.Time
 	Reason Reason
 	Err    error // what Reason leaves open; may be nil
@@ -58,15 +58,15 @@ func (e *endings) note(d Ended, now tick) (log bool, omitted int) {
 func (e *endpoint) closed(c *Conn, why *CloseError) {
 	e.stats.open.Add(-1)
 	e.stats.closed[why.Reason].Add(1)
-	now := time.Now()
-	log, omitted := e.endings.note(Ended{
+	ended := Ended{
 		ID:     c.ID(),
 		Addr:   c.RemoteAddr().String(),
-		Begin:  now.Add(-time.Duration(e.at(now)-c.born) * time.Millisecond),
-		End:    now,
+		Begin:  e.clock.Add(time.Duration(c.born) * time.Second),
+		End:    time.Now(),
 		Reason: why.Reason,
 		Err:    why.Err,
-	}, e.at(now))
+	}
+	log, omitted := e.endings.note(ended, e.at(ended.End))
 	level := slog.LevelInfo
 	if why.Reason.peersFault() {
 		level = slog.LevelWarn
@@ -74,7 +74,7 @@ func (e *endpoint) closed(c *Conn, why *CloseError) {
 	if !log || !e.Logger.Enabled(context.Background(), level) {
 		return
 	}
-	attrs := []any{"conn", c.ID(), "reason", why.Reason}
+	attrs := []any{"conn", ended.ID, "reason", why.Reason}
 	if why.Err != nil {
 		attrs = append(attrs, "error", why.Err)
 	}

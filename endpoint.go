@@ -18,9 +18,7 @@ type endpoint struct {
 	endings endings
 	slow    slowTypes
 	load    load
-
-	handshakes *slots
-	wg         sync.WaitGroup // connections, and what else runs users' code
+	wg      sync.WaitGroup // connections, and what else runs users' code
 
 	mu    sync.Mutex
 	conns []*Conn // those whose driver has not let go of them
@@ -37,7 +35,10 @@ func newEndpoint(c *Config, h Handler) (*endpoint, error) {
 	if s.Limits.Handlers > 0 {
 		h = limited{h, make(chan struct{}, s.Limits.Handlers)}
 	}
-	return &endpoint{settings: s, handler: h, clock: time.Now(), load: load{admitted: make(chan struct{}, 1)}, handshakes: newSlots(s.Limits.Handshakes)}, nil
+	e := &endpoint{settings: s, handler: h, clock: time.Now()}
+	e.load.admitted = make(chan struct{}, 1)
+	e.load.handshakes = make(slots, s.Limits.Handshakes)
+	return e, nil
 }
 
 func noHandler(context.Context, *Message) (any, error) {

@@ -59,8 +59,8 @@ type Limits struct {
 
 	// Waiting is how many bytes of messages may wait for their handlers, on all
 	// connections. When there are more, nothing is read from connections on which
-	// some wait, but where an Ask waits for its answer. Zero means 256 MiB, or a quarter of GOMEMLIMIT if that is less;
-	// negative means no limit.
+	// some wait, but where an Ask waits for its answer. Zero means 256 MiB, or a
+	// quarter of GOMEMLIMIT if that is less; negative means no limit.
 	Waiting int
 
 	// Unfinished is how many bytes of frames that have begun to arrive, and have not
@@ -109,6 +109,7 @@ type load struct {
 	unsent     atomic.Int64
 	admitted   chan struct{}        // holds a token when a stranger has become none
 	addrs      map[netip.Prefix]int // connections by source; guarded by endpoint.mu
+	handshakes slots                // taken by handshakes that are worked on
 	pressure   atomic.Bool          // so much memory is in use that no more is accepted
 }
 
@@ -118,18 +119,17 @@ func (e *endpoint) crowdedLocked(c *Conn) error {
 	if e.dials {
 		return nil
 	}
-	if n := len(e.conns); n > e.Limits.Conns {
-		return fmt.Errorf("there are %d connections, as many as there may be", n-1)
+	if e.Limits.ConnsPerAddr != math.MaxInt {
+		if e.load.addrs == nil {
+			e.load.addrs = make(map[netip.Prefix]int)
+		}
+		from := sourceOf(c.RemoteAddr())
+		if e.load.addrs[from]++; e.load.addrs[from] > e.Limits.ConnsPerAddr {
+			return fmt.Errorf("there are %d connections from %v, as many as there may be", e.Limits.ConnsPerAddr, from)
+		}
 	}
-	if e.Limits.ConnsPerAddr == math.MaxInt {
-		return nil
-	}
-	if e.load.addrs == nil {
-		e.load.addrs = make(map[netip.Prefix]int)
-	}
-	from := sourceOf(c.RemoteAddr())
-	if e.load.addrs[from]++; e.load.addrs[from] > e.Limits.ConnsPerAddr {
-		return fmt.Errorf("there are %d connections from %v, as many as there may be", e.Limits.ConnsPerAddr, from)
+	if len(e.conns) > e.Limits.Conns {
+		return fmt.Errorf("there are %d connections, as many as there may be", e.Limits.Conns)
 	}
 	return nil
 }
@@ -193,7 +193,7 @@ func (e *endpoint) endOldStrangers() {
 	}
 	now := e.now()
 	for _, c := range e.snapshot(nil) {
-		if c.isStranger() && late(now, c.born, time.Second) {
+		if since := c.strangerSince(); since != 0 && late(now, since, time.Second) {
 			c.close(&CloseError{Reason: ReasonTooMany, Err: errors.New("others want to be admitted")}, true)
 		}
 	}
@@ -235,11 +235,7 @@ func (c *Conn) countUnfinishedLocked(n int) (tooMuch bool) {
 	if c.rare == nil && n == 0 {
 		return false
 	}
-	r := c.rareLocked()
-	now := c.end.load.unfinished.Add(int64(n - r.unfinished))
-	grown := n > r.unfinished
-	r.unfinished = n
-	return grown && now > int64(c.end.Limits.Unfinished)
+	return uses(&c.end.load.unfinished, &c.rareLocked().unfinished, n, c.end.Limits.Unfinished)
 }
 
 // countUnsentLocked notes how many bytes wait for a peer that has stopped reading.
@@ -251,11 +247,15 @@ func (c *Conn) countUnsentLocked() (tooMuch bool) {
 	if c.rare == nil && n == 0 {
 		return false
 	}
-	r := c.rareLocked()
-	now := c.end.load.unsent.Add(int64(n - r.unsent))
-	grown := n > r.unsent
-	r.unsent = n
-	return grown && now > int64(c.end.Limits.Unsent)
+	return uses(&c.end.load.unsent, &c.rareLocked().unsent, n, c.end.Limits.Unsent)
+}
+
+// uses changes what a connection uses of something to n. It reports whether that is
+// more than before, and all connections use more than the limit.
+func uses(all *atomic.Int64, mine *int, n, limit int) (tooMuch bool) {
+	more := n - *mine
+	*mine = n
+	return all.Add(int64(more)) > int64(limit) && more > 0
 }
 
 // inboxFullLocked reports whether no more messages should join those that wait for the

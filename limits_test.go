@@ -63,6 +63,13 @@ func TestTooManyConnections(t *testing.T) {
 	})
 }
 
+// from returns the same, reached over TCP from another address of this machine.
+func (b *bench) from(ip string) *bench {
+	c := *b
+	c.net.dial = (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}).DialContext
+	return &c
+}
+
 func TestTooManyConnectionsFromOneAddress(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("needs more than one address of its own")
@@ -71,19 +78,46 @@ func TestTooManyConnectionsFromOneAddress(t *testing.T) {
 		n := tcp()
 		n.portable = portable
 		b := serve(t, n, &longwire.Server{Handler: echo, Config: &longwire.Config{Limits: longwire.Limits{ConnsPerAddr: 3}}})
-		from := func(ip string) *peer {
-			n := n
-			n.dial = (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}).DialContext
-			c := *b
-			c.net = n
-			return c.peer()
-		}
+		from := func(ip string) *peer { return b.from(ip).peer() }
 		for range 3 {
 			from("127.0.0.1").here()
 		}
 		from("127.0.0.1").wantGone()
 		from("127.0.0.2").here()
 		b.wantClosed(longwire.ReasonTooMany, 1)
+	}
+}
+
+// A connection that one limit has refused is not taken off the other's count.
+func TestLimitsOfConnectionsTogether(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("needs more than one address of its own")
+	}
+	b := serve(t, tcp(), &longwire.Server{Handler: echo, Config: &longwire.Config{Limits: longwire.Limits{Conns: 3, ConnsPerAddr: 2}}})
+	from := func(ip string) *peer { return b.from(ip).peer() }
+	from("127.0.0.1").here()
+	from("127.0.0.1").here()
+	other := from("127.0.0.2")
+	other.here()
+	from("127.0.0.1").wantGone()
+	from("127.0.0.1").wantGone()
+	other.nc.Close()
+	b.wantClosed(longwire.ReasonPeerClosed, 1)
+	for { // until its place is free
+		p := from("127.0.0.2")
+		p.send(wire(1, "here"))
+		if _, err := p.r.Next(); err == nil {
+			p.nc.Close()
+			break
+		}
+	}
+	b.wantClosed(longwire.ReasonPeerClosed, 2)
+	for range 20 {
+		p := from("127.0.0.1")
+		p.nc.Write(wire(1, "here"))
+		if _, err := p.r.Next(); err == nil {
+			t.Fatal("a third connection from one address")
+		}
 	}
 }
 

@@ -82,8 +82,7 @@ func startPoll(e *endpoint, p *poller, fd int, remote netip.AddrPort, admit admi
 
 // Ready is called by the loop.
 func (l *pollConn) Ready(t *poll.Turn, ev poll.Events) {
-	switch {
-	case l.is(finished):
+	if l.is(finished) {
 		l.release()
 		return
 	}

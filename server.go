@@ -70,8 +70,7 @@ func (s *Server) ListenAndServe() error {
 // always returns an error: [ErrServerClosed] then, the listener's when that was
 // closed by another, one that names the field when Config is not valid. Other
 // errors of the listener are logged, once until accepting works again, which is tried
-// several times a second.
-// A Server may serve several listeners at a time.
+// several times a second. A Server may serve several listeners at a time.
 func (s *Server) Serve(l net.Listener) error {
 	defer l.Close()
 	e, err := s.endpoint()
@@ -79,7 +78,7 @@ func (s *Server) Serve(l net.Listener) error {
 		return err
 	}
 	if s.TLS != nil {
-		if l, err = s.TLS.server(l, e.handshakes); err != nil {
+		if l, err = s.TLS.server(l, e.load.handshakes); err != nil {
 			return err
 		}
 	}

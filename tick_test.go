@@ -59,6 +59,37 @@ func TestPingAfterWeeks(t *testing.T) {
 	}
 }
 
+// A connection may be up for longer than ticks can tell.
+func TestEndedAfterMonths(t *testing.T) {
+	c, _ := newConn(t, nil)
+	const months = 100 * 24 * time.Hour
+	c.end.clock = c.end.clock.Add(-months)
+	c.close(&CloseError{Reason: ReasonClosed}, true)
+	if e := c.end.endings.ring[0]; e.End.Sub(e.Begin).Round(time.Minute) != months {
+		t.Errorf("it was up for %v, want %v", e.End.Sub(e.Begin), months)
+	}
+}
+
+// A stranger that sends its login too fast has to wait like any other peer, and the
+// driver is not told to go on at once.
+func TestStrangerIsThrottled(t *testing.T) {
+	e, err := newEndpoint(&Config{Limits: Limits{FrameRate: 1}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := new(Conn)
+	c.init(e, new(noLink), func(context.Context, *Conn) (func(error), error) { return nil, nil })
+	e.add(c)
+	login, _ := frame.Default.Append(nil, 1, []byte("login"))
+	c.rare.adm.wants = true
+	c.feed(login, 1, nil)
+	c.rare.adm.wants = true
+	paused, _ := c.feed(login, 1, nil)
+	if _, still := c.gate(); !paused || !still {
+		t.Errorf("after all that it may send in a second: paused %v, and still so %v", paused, still)
+	}
+}
+
 func TestLongLimits(t *testing.T) {
 	for _, limit := range []time.Duration{25 * 24 * time.Hour, 365 * 24 * time.Hour, 1<<63 - 1} {
 		if late(ticks(23*24*time.Hour), 1, limit) || !late(ticks(24*24*time.Hour+time.Second), 1, limit) {

@@ -87,7 +87,7 @@ func (t *TLS) read() (*tls.Config, error) {
 }
 
 // server returns a listener that speaks TLS over l.
-func (t *TLS) server(l net.Listener, handshakes *slots) (net.Listener, error) {
+func (t *TLS) server(l net.Listener, handshakes slots) (net.Listener, error) {
 	conf, err := t.config()
 	if err != nil {
 		return nil, err
@@ -128,29 +128,21 @@ func (t *TLS) client(ctx context.Context, nc net.Conn, addr string) (net.Conn, e
 // slots bounds how many handshakes cost processor time at once. A handshake takes one
 // when the peer has said its hello, so that peers which say nothing take none, and has
 // it for a second at most, so that those which stop in the middle do not keep it.
-type slots struct{ free chan struct{} }
+type slots chan struct{}
 
 const mostSlotTime = time.Second
 
-func newSlots(n int) *slots {
-	s := &slots{free: make(chan struct{}, n)}
-	for range n {
-		s.free <- struct{}{}
-	}
-	return s
-}
-
 // take takes a slot until ctx, which is the handshake's, ends.
-func (s *slots) take(ctx context.Context) error {
+func (s slots) take(ctx context.Context) error {
 	select {
-	case <-s.free:
+	case s <- struct{}{}:
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 	limited, cancel := context.WithTimeout(ctx, mostSlotTime)
 	context.AfterFunc(limited, func() {
 		cancel()
-		s.free <- struct{}{}
+		<-s
 	})
 	return nil
 }

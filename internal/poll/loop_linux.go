@@ -20,7 +20,6 @@ const (
 	Writable                    // bytes may be written
 	HungUp                      // the peer ended its stream, or the socket is broken: read to learn which
 	Urgent                      // there is urgent data: a read that comes back short may not have been all
-	Posted                      // Post has been called
 )
 
 // A Handler is told of the events of a socket, on the goroutine that has the turn
@@ -170,7 +169,7 @@ func (l *Loop[H]) forget(fd int) {
 
 func (l *Loop[H]) slot(fd int) *slot[H] { return &l.slots[fd/slotsPiece][fd%slotsPiece] }
 
-// Post has h told of the events and of Posted, though its socket may have been
+// Post has h told of the events, which may be none, though its socket may have been
 // removed. It reports whether it will be; when not, the loop has ended and tells
 // nobody of anything any more.
 func (l *Loop[H]) Post(h H, ev Events) bool {
@@ -180,7 +179,7 @@ func (l *Loop[H]) Post(h H, ev Events) bool {
 		<-l.done
 		return false
 	}
-	if l.posted = append(l.posted, due[H]{h, ev | Posted}); len(l.posted) == 1 && !l.closed {
+	if l.posted = append(l.posted, due[H]{h, ev}); len(l.posted) == 1 && !l.closed {
 		unix.Write(l.wake, one)
 	}
 	l.mu.Unlock()

@@ -24,9 +24,6 @@ const closing = 1 << 30
 // Init makes s the socket of a descriptor.
 func (s *Socket) Init(fd int) { s.fd = int32(fd) }
 
-// FD returns the descriptor, for the bookkeeping of a Loop.
-func (s *Socket) FD() int { return int(s.fd) }
-
 func (s *Socket) acquire() bool {
 	if s.state.Add(1)&closing != 0 {
 		s.release()
