@@ -14,8 +14,8 @@ const shareFrom = 2 << 10
 // is in memory once.
 //
 // Broadcast never waits. A connection that is over, or whose peer has left so much
-// unread that there is no room (Config.MaxOutbox), is passed over; queued counts the
-// others. The error tells that v cannot be encoded, that the type is reserved, or that
+// unread that there is no room (Config.MaxOutbox), is passed over, unless
+// Config.Overflow says otherwise for the type; queued counts the others. The error tells that v cannot be encoded, that the type is reserved, or that
 // the message does not fit in a frame of some connections; the others have it then.
 func Broadcast(conns iter.Seq[*Conn], t Type, v any) (queued int, err error) {
 	var end *endpoint // of the connections that frame is for
@@ -28,7 +28,7 @@ func Broadcast(conns iter.Seq[*Conn], t Type, v any) (queued int, err error) {
 				misfit = fmt.Errorf("longwire: broadcast %v: %w", t, err)
 			}
 		}
-		if err == nil && c.pushFrame(frame) {
+		if err == nil && c.pushFrame(t, frame) {
 			queued++
 		}
 	}
@@ -51,31 +51,7 @@ func (e *endpoint) encodeFrame(t Type, v any) ([]byte, error) {
 }
 
 // pushFrame queues a frame, which must never change again, and has it written. It
-// reports whether there was room.
-func (c *Conn) pushFrame(frame []byte) bool {
-	c.mu.Lock()
-	if !c.hasRoomLocked(len(frame) - c.end.overhead) {
-		c.mu.Unlock()
-		return false
-	}
-	var b *buffer
-	if c.out == nil || len(frame) >= shareFrom {
-		b = c.linkLocked(buffers.get())
-		b.shared = frame
-	} else {
-		b = c.tailLocked(len(frame))
-		b.b = append(b.b, frame...)
-	}
-	b.frames++
-	c.out.size += len(frame)
-	tooMuch := c.sendFrom != 0 && c.countUnsentLocked()
-	b = c.claimLocked()
-	c.mu.Unlock()
-	if tooMuch {
-		c.end.shedUnsent(c.end.Limits.Unsent)
-	}
-	if b != nil {
-		c.link.kick(b)
-	}
-	return true
+// reports whether it is queued.
+func (c *Conn) pushFrame(t Type, frame []byte) bool {
+	return c.offer(t, frame, c.end.Overflow[t]) == nil
 }

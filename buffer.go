@@ -15,8 +15,9 @@ type buffer struct {
 	next *buffer // behind this one in Conn.out
 
 	// Of all in Conn.out, in the first of them.
-	last *buffer
-	size int // bytes
+	last  *buffer
+	size  int // bytes
+	count int // frames
 }
 
 func (b *buffer) bytes() []byte {

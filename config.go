@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"time"
 
@@ -16,6 +17,8 @@ const (
 	defaultFrameTimeout = 10 * time.Second
 	defaultWriteTimeout = 10 * time.Second
 	defaultPingInterval = 30 * time.Second
+	defaultSoftTime     = 60 * time.Second
+	defaultMinRate      = 16 << 10
 	unadmittedMaxFrame  = 4 << 10
 )
 
@@ -55,6 +58,24 @@ type Config struct {
 	// negative means no limit.
 	MaxOutbox int
 
+	// MaxOutboxFrames is how many frames may wait to be sent on one connection, with
+	// the same consequence. Zero means 65,536; negative means no limit.
+	MaxOutboxFrames int
+
+	// SoftOutbox is how many bytes may wait to be sent on one connection for longer
+	// than SoftOutboxTime. Then the connection ends, with [ReasonOverflow]. Zero and
+	// negative mean no such limit. The idea is that of Redis, whose limits for the
+	// buffers of clients are a hard one and a soft one with a time.
+	SoftOutbox int
+
+	// SoftOutboxTime is that time. Zero means 60 s.
+	SoftOutboxTime time.Duration
+
+	// Overflow says for types what becomes of a message that is pushed when MaxOutbox
+	// or MaxOutboxFrames is reached. Types that are not in it wait, and so do questions
+	// and answers of all types.
+	Overflow map[Type]Overflow
+
 	// AdmitTimeout is how long a new connection may take until Server.Admit has
 	// let it in, and a Client's until its Hello is answered. Zero means 10 s;
 	// negative means no limit.
@@ -63,6 +84,12 @@ type Config struct {
 	// FrameTimeout is how long a frame may take from its first byte to its last.
 	// Zero means 10 s; negative means no limit.
 	FrameTimeout time.Duration
+
+	// MinRate is how many bytes per second must have arrived of a frame that takes
+	// longer than FrameTimeout, on average over the time beyond it: it is for large
+	// frames on slow links. Zero means 16 KiB; negative means that no frame may take
+	// longer. The idea is that of Apache's mod_reqtimeout.
+	MinRate int
 
 	// WriteTimeout is how long the peer may take nothing of what is being
 	// written to it, and how long handlers may run on after the peer has ended
@@ -135,6 +162,21 @@ func (c *Config) build() (*settings, error) {
 	orDefault(&s.FrameTimeout, defaultFrameTimeout)
 	orDefault(&s.WriteTimeout, defaultWriteTimeout)
 	orDefault(&s.PingInterval, defaultPingInterval)
+	orDefault(&s.MaxOutboxFrames, 64<<10)
+	orDefault(&s.SoftOutboxTime, defaultSoftTime)
+	orDefault(&s.MinRate, defaultMinRate)
+	if s.MaxOutbox < 0 {
+		s.MaxOutbox = math.MaxInt - overdraft
+	}
+	if s.MaxOutboxFrames < 0 {
+		s.MaxOutboxFrames = math.MaxInt
+	}
+	s.Overflow = maps.Clone(s.Overflow)
+	for t, how := range s.Overflow {
+		if how > OverflowLatest {
+			return nil, fmt.Errorf("longwire: Config.Overflow: type %v: there is no Overflow %d", t, how)
+		}
+	}
 	s.Limits.build()
 	s.rated = s.Limits.FrameRate != math.MaxInt || s.Limits.ByteRate != math.MaxInt
 	if s.Logger == nil {

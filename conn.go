@@ -73,9 +73,12 @@ type rare struct {
 	after  map[*afterFunc]struct{}
 
 	// What Limits bounds.
-	unfinished    int // bytes in Conn.in
-	unsent        int // bytes that wait for a peer that has stopped reading
-	frames, bytes int // that have been taken from the peer in this second
+	unfinished    int  // bytes in Conn.in
+	unsent        int  // bytes that wait for a peer that has stopped reading
+	frames, bytes int  // that have been taken from the peer in this second
+	fullSince     tick // since when more than Config.SoftOutbox has been waiting
+
+	lanes *lanes // frames to send that may be dropped, nil when there are none
 
 	// Channels that are nil until somebody waits.
 	room chan struct{} // closed when some of what is queued has been written

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"time"
 )
 
 // Close ends the connection for the given reason, ReasonClosed as a rule. What
@@ -104,7 +105,7 @@ func (c *Conn) closeWhenIdle(reason Reason) {
 // going on any more.
 func (c *Conn) settledLocked() bool {
 	return c.parting != nil && c.phase != over &&
-		(c.phase == stranger || !c.working && !c.flushing && c.inbox == nil && c.out == nil && c.control == 0 && c.asks.none())
+		(c.phase == stranger || !c.working && !c.flushing && c.inbox == nil && !c.hasQueuedLocked() && c.asks.none())
 }
 
 // close ends the connection. Linger means that what is queued is still written.
@@ -183,6 +184,8 @@ func (c *Conn) sweep(now tick) {
 	}
 	since := c.strangerSinceLocked()
 	paused, throttled := c.waits, c.throttledLocked()
+	fullSince := c.fullSinceLocked(now)
+	frameTimeout := c.frameTimeoutLocked()
 	if c.rare != nil {
 		c.rare.frames, c.rare.bytes = 0, 0
 	}
@@ -198,8 +201,10 @@ func (c *Conn) sweep(now tick) {
 	case phase == over:
 	case since != 0 && late(now, since, e.AdmitTimeout):
 		c.close(&CloseError{Reason: ReasonAdmitTimeout}, true)
-	case begun != 0 && late(now, begun, e.FrameTimeout):
+	case begun != 0 && late(now, begun, frameTimeout):
 		c.close(&CloseError{Reason: ReasonFrameTimeout}, false)
+	case fullSince != 0 && late(now, fullSince, e.SoftOutboxTime):
+		c.close(&CloseError{Reason: ReasonOverflow, Err: fmt.Errorf("more than %d bytes have waited for %v", e.SoftOutbox, e.SoftOutboxTime)}, false)
 	case sendFrom != 0 && late(now, sendFrom, e.WriteTimeout):
 		c.close(&CloseError{Reason: ReasonWriteTimeout}, false)
 	case ended != 0 && late(now, ended, e.WriteTimeout):
@@ -214,4 +219,33 @@ func (c *Conn) sweep(now tick) {
 			c.sendControl(ping)
 		}
 	}
+}
+
+// fullSinceLocked returns since when more than Config.SoftOutbox has been waiting, 0 when
+// there is not as much. Sweep alone asks.
+func (c *Conn) fullSinceLocked(now tick) tick {
+	limit := c.end.SoftOutbox
+	if limit <= 0 {
+		return 0
+	}
+	queued, _ := c.queuedLocked()
+	switch full := c.sending+queued > limit; {
+	case !full && c.rare == nil:
+		return 0
+	case !full:
+		c.rare.fullSince = 0
+	case c.rareLocked().fullSince == 0:
+		c.rare.fullSince = now
+	}
+	return c.rare.fullSince
+}
+
+// frameTimeoutLocked returns how long the unfinished frame may take, which is longer by
+// a second for every Config.MinRate bytes of it that have arrived.
+func (c *Conn) frameTimeoutLocked() time.Duration {
+	timeout := c.end.FrameTimeout
+	if timeout > 0 && c.rare != nil && c.end.MinRate > 0 {
+		timeout += time.Duration(float64(c.rare.unfinished) / float64(c.end.MinRate) * float64(time.Second))
+	}
+	return timeout
 }

@@ -11,10 +11,18 @@ import (
 // Raw bytes as they are. It returns when the message is queued; what is queued is
 // written in order, at once, and several messages together where they meet.
 //
-// When MaxOutbox bytes wait already, Push waits for room until ctx ends. It
+// When MaxOutbox bytes wait already, Push waits for room until ctx ends, or does what
+// Config.Overflow says for the type. It
 // returns a [*CloseError] when the connection is over, and a [*frame.Error] when
 // the message does not fit in a frame.
 func (c *Conn) Push(ctx context.Context, t Type, v any) error {
+	if how := c.end.Overflow[t]; how != OverflowWait {
+		frame, err := c.end.encodeFrame(t, v)
+		if err != nil {
+			return fmt.Errorf("longwire: push %v: %w", t, err)
+		}
+		return c.offer(t, frame, how)
+	}
 	if err := c.end.application(t); err != nil {
 		return err
 	}
@@ -81,8 +89,9 @@ func (c *Conn) tryPut(t Type, data []byte) (queued int) {
 // hasRoomLocked reports whether a message with n bytes of data may be queued; one
 // always may, until the connection is over.
 func (c *Conn) hasRoomLocked(n int) bool {
-	queued := c.sending + c.queuedLocked()
-	return c.phase != over && (queued == 0 || c.end.MaxOutbox < 0 || queued+n <= c.end.MaxOutbox)
+	queued, frames := c.queuedLocked()
+	queued += c.sending
+	return c.phase != over && (queued == 0 || queued+n <= c.end.MaxOutbox && frames < c.end.MaxOutboxFrames)
 }
 
 // room returns channels that are closed when there may be room, and when the
@@ -91,18 +100,26 @@ func (c *Conn) room() (room, done <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	room, done = c.roomLocked(), c.doneLocked()
-	if c.sending+c.queuedLocked() == 0 { // since there was none
+	if queued, _ := c.queuedLocked(); c.sending+queued == 0 { // since there was none
 		c.makeRoomLocked()
 	}
 	return room, done
 }
 
-// queuedLocked returns how many bytes are queued, without those being written.
-func (c *Conn) queuedLocked() int {
-	if c.out == nil {
-		return 0
+func (c *Conn) hasQueuedLocked() bool {
+	return c.out != nil || c.control != 0 || c.rare != nil && c.rare.lanes != nil
+}
+
+// queuedLocked returns how many bytes and frames are queued, without those being
+// written.
+func (c *Conn) queuedLocked() (bytes, frames int) {
+	if c.out != nil {
+		bytes, frames = c.out.size, c.out.count
 	}
-	return c.out.size
+	if c.rare != nil && c.rare.lanes != nil {
+		bytes, frames = bytes+c.rare.lanes.size, frames+c.rare.lanes.count
+	}
+	return bytes, frames
 }
 
 // overdraft is by how many bytes control frames and refusals may exceed MaxOutbox.
@@ -110,7 +127,7 @@ func (c *Conn) queuedLocked() int {
 const overdraft = 64 << 10
 
 func (c *Conn) overdrawnLocked() bool {
-	return c.out != nil && c.end.MaxOutbox > 0 && c.out.size >= c.end.MaxOutbox+overdraft
+	return c.out != nil && c.out.size >= c.end.MaxOutbox+overdraft
 }
 
 // putLocked queues a frame that fits, and returns how many bytes are queued.
@@ -118,8 +135,24 @@ func (c *Conn) putLocked(t Type, data []byte) (queued int) {
 	b := c.tailLocked(len(data) + c.end.overhead)
 	b.b, _ = c.end.codec.Append(b.b, t, data)
 	b.frames++
+	c.out.count++
 	c.out.size += len(data) + c.end.overhead
 	return c.out.size
+}
+
+// putFrameLocked queues a whole frame, which must never change again.
+func (c *Conn) putFrameLocked(frame []byte) {
+	var b *buffer
+	if c.out == nil || len(frame) >= shareFrom {
+		b = c.linkLocked(buffers.get())
+		b.shared = frame
+	} else {
+		b = c.tailLocked(len(frame))
+		b.b = append(b.b, frame...)
+	}
+	b.frames++
+	c.out.count++
+	c.out.size += len(frame)
 }
 
 // tailLocked returns a buffer at the end of what is queued, with room for n bytes or
@@ -158,19 +191,32 @@ func (c *Conn) claimLocked() *buffer {
 // takeOutLocked takes the first of what is queued, control frames before all.
 func (c *Conn) takeOutLocked() *buffer {
 	b := c.out
+	var apart *lanes
+	if c.rare != nil {
+		apart = c.rare.lanes
+	}
 	switch {
 	case c.control != 0:
 		b = buffers.get()
 		b.b = c.appendControlLocked(b.b)
+		c.sending = len(b.b)
+		return b
+	case apart != nil && (b == nil || apart.first):
+		b = apart.take()
+		apart.first = false
+		apart.trim(c.rare)
 	case b != nil:
 		if c.out = b.next; c.out != nil {
-			c.out.last, c.out.size = b.last, b.size-len(b.bytes())
+			c.out.last, c.out.size, c.out.count = b.last, b.size-len(b.bytes()), b.count-b.frames
 		}
 		b.next, b.last = nil, nil
-		c.end.stats.framesOut.Add(int64(b.frames))
+		if apart != nil {
+			apart.first = true
+		}
 	default:
 		return nil
 	}
+	c.end.stats.framesOut.Add(int64(b.frames))
 	c.sending = len(b.bytes())
 	return b
 }
@@ -269,6 +315,9 @@ func (c *Conn) dropLocked() {
 		b = next
 	}
 	c.out, c.control = nil, 0
+	if c.rare != nil {
+		c.rare.lanes = nil
+	}
 }
 
 // fits reports whether a frame of the type with n bytes of data may be sent.

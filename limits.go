@@ -242,7 +242,8 @@ func (c *Conn) countUnfinishedLocked(n int) (tooMuch bool) {
 func (c *Conn) countUnsentLocked() (tooMuch bool) {
 	n := 0
 	if c.sendFrom != 0 && c.phase != over {
-		n = c.sending + c.queuedLocked()
+		n, _ = c.queuedLocked()
+		n += c.sending
 	}
 	if c.rare == nil && n == 0 {
 		return false

@@ -38,6 +38,8 @@ const (
 	// ReasonTooMany: there were as many connections as there may be, in all, from one
 	// address, or waiting to be admitted.
 	ReasonTooMany
+	// ReasonOverflow: the peer read too slowly, and too much waited for it.
+	ReasonOverflow
 	// ReasonOverload: all connections together used too much memory, and this one the
 	// most.
 	ReasonOverload
@@ -70,6 +72,7 @@ var reasonWords = [numReasons]string{
 	ReasonWriteTimeout:  "write_timeout",
 	ReasonSilent:        "silent",
 	ReasonTooMany:       "too_many",
+	ReasonOverflow:      "overflow",
 	ReasonOverload:      "overload",
 	ReasonShutdown:      "shutdown",
 	ReasonGoaway:        "goaway",
@@ -93,7 +96,7 @@ func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 func (r Reason) peersFault() bool {
 	switch r {
 	case ReasonTruncated, ReasonBadFrame, ReasonFrameTooLarge, ReasonTLS, ReasonNotAdmitted,
-		ReasonAdmitTimeout, ReasonFrameTimeout, ReasonWriteTimeout, ReasonSilent, ReasonTooMany, ReasonOverload:
+		ReasonAdmitTimeout, ReasonFrameTimeout, ReasonWriteTimeout, ReasonSilent, ReasonTooMany, ReasonOverflow, ReasonOverload:
 		return true
 	}
 	return false

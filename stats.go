@@ -13,6 +13,7 @@ type Stats struct {
 	BytesOut    int64
 	LateAnswers int64 // answers that nobody waited for any more, dropped
 	Refused     int64 // messages refused before they reached the handler
+	Dropped     int64 // messages of this side dropped as Config.Overflow says
 	Strangers   int64 // connections that wait to be admitted
 	Waiting     int64 // bytes of messages that wait for their handlers
 	Unfinished  int64 // bytes that have arrived of frames that have not ended
@@ -25,6 +26,7 @@ type counters struct {
 	framesIn, framesOut  atomic.Int64
 	bytesIn, bytesOut    atomic.Int64
 	lateAnswers, refused atomic.Int64
+	dropped              atomic.Int64
 }
 
 func (e *endpoint) readStats() Stats {
@@ -39,6 +41,7 @@ func (e *endpoint) readStats() Stats {
 		BytesOut:    c.bytesOut.Load(),
 		LateAnswers: c.lateAnswers.Load(),
 		Refused:     c.refused.Load(),
+		Dropped:     c.dropped.Load(),
 		Strangers:   e.load.strangers.Load(),
 		Waiting:     e.load.waiting.Load(),
 		Unfinished:  e.load.unfinished.Load(),
