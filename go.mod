@@ -2,6 +2,8 @@ module github.com/longwire/longwire
 
 go 1.26.0
 
+toolchain go1.26.6
+
 require (
 	github.com/DeRuina/timberjack v1.4.9
 	github.com/HdrHistogram/hdrhistogram-go v1.4.0

@@ -10,10 +10,12 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"go/version"
 	"math/big"
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -294,4 +296,16 @@ func TestTLSHandshakesThatNeverEnd(t *testing.T) {
 		t.Errorf("they were gone after %v", d)
 	}
 	b.wantClosed(longwire.ReasonAdmitTimeout, silent)
+}
+
+// A peer that has its keys changed without end would cost this side processor time for
+// nothing; crypto/tls limits that from Go 1.26.6 on (GO-2026-6090), and go.mod asks for it.
+func TestToolchain(t *testing.T) {
+	used, _, _ := strings.Cut(runtime.Version(), " ")
+	if strings.HasPrefix(used, "devel") {
+		t.Skip("built with a development version of Go")
+	}
+	if version.Compare(used, "go1.26.6") < 0 {
+		t.Errorf("built with %s, and its crypto/tls has a known fault; build with Go 1.26.6 or newer", used)
+	}
 }
