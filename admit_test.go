@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -307,4 +308,43 @@ func TestLeaveIsCalledOnce(t *testing.T) {
 	if calls == 0 {
 		t.Error("leave was never called")
 	}
+}
+
+// Where everybody is admitted, a peer may still say who it is, in its place among its
+// messages.
+func TestHelloOfAnAdmittedPeer(t *testing.T) {
+	overNetworks(t, func(t *testing.T, n network) {
+		b := serve(t, n, &longwire.Server{
+			Hello: func(_ context.Context, m *longwire.Message) error {
+				var hello longwire.Hello
+				if err := m.Decode(&hello); err != nil {
+					return err
+				}
+				if hello.Token == "wrong" {
+					return longwire.Errorf(longwire.StatusUnauthorized, "no")
+				}
+				m.Conn().SetID(hello.ID)
+				return nil
+			},
+			Handler: longwire.HandlerFunc(func(_ context.Context, m *longwire.Message) (any, error) {
+				return longwire.Raw(m.Conn().ID()), nil
+			}),
+		})
+		p := b.peer()
+		ask := wire(1, question("k", "1"))
+		hello := func(id, token string) []byte {
+			return wire(longwire.TypeHello, fmt.Sprintf(`{"id":%q,"token":%q}`, id, token))
+		}
+		p.send(slices.Concat(ask, hello("a", ""), ask, hello("b", "wrong"), ask, hello("c", ""), ask, wire(longwire.TypeHello, "no JSON"), ask))
+		address := p.wantFrame(1)
+		if !strings.Contains(address, b.only().RemoteAddr().String()) {
+			t.Errorf("before its hello it is %q", address)
+		}
+		for _, want := range []struct{ status, id string }{{"200", "a"}, {"401", "a"}, {"200", "c"}, {"400", "c"}} {
+			p.wantAnswer(longwire.TypeHello, "", want.status)
+			if got := p.wantFrame(1); got != want.id {
+				t.Errorf("then it is %q, want %q", got, want.id)
+			}
+		}
+	})
 }

@@ -204,9 +204,12 @@ func (w *worker) handleSome() (done bool) {
 // answer answers the message that the handler has had.
 func (w *worker) answer(v any, err error) {
 	c, m := w.c, &w.batch.msgs[w.next]
-	if b, raw := rawOf(v); raw && err == nil && c.end.fits(m.Type, len(b)) == nil {
+	b, raw := rawOf(v)
+	switch {
+	case raw && err == nil && c.end.fits(m.Type, len(b)) == nil:
 		w.send(m, b)
-	} else if v != nil || err != nil || m.parts.isQuestion() {
+	case err == nil && v == any(NoAnswer):
+	case v != nil || err != nil || m.parts.isQuestion():
 		w.send(m, w.encode(m, v, err))
 	}
 	if c.end.PoisonData {

@@ -1,6 +1,7 @@
 package longwire
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -127,14 +128,30 @@ func (c *Conn) controlArrived(f frame.Frame) (same bool) {
 	return f.Type == TypePing
 }
 
-// helloArrived gives a hello to Admit. A server without Admit lets everybody in,
+// A greeter is a handler of messages that has another one for hellos.
+type greeter struct {
+	Handler
+	hello func(ctx context.Context, m *Message) error
+}
+
+func (g greeter) Handle(ctx context.Context, m *Message) (any, error) {
+	if m.Type == TypeHello && m.conn.end.control {
+		return Envelope{}, g.hello(ctx, m)
+	}
+	return g.Handler.Handle(ctx, m)
+}
+
+// helloArrived gives a hello to Admit, or to Server.Hello. A server without Admit lets everybody in,
 // so there it is answered here; saying it again changes nothing. A client has
 // nothing to answer it with.
 func (c *Conn) helloArrived(m *Message) {
 	c.mu.Lock()
 	var b *buffer
+	work := false
 	if c.phase == stranger {
 		c.rare.adm.take(m)
+	} else if c.end.hello {
+		work, b = c.enqueueLocked(m)
 	} else if !c.end.dials {
 		e := &Envelope{}
 		if c.hello {
@@ -147,6 +164,9 @@ func (c *Conn) helloArrived(m *Message) {
 	}
 	c.hello = true
 	c.mu.Unlock()
+	if work {
+		c.work()
+	}
 	if b != nil {
 		c.link.kick(b)
 	}

@@ -13,6 +13,7 @@ type endpoint struct {
 	*settings
 	handler Handler
 	dials   bool // these connections are a Client's
+	hello   bool // the handler takes hellos too
 	clock   time.Time
 	stats   counters
 	endings endings

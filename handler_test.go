@@ -309,3 +309,32 @@ func TestMessageIsLentAndCloneStays(t *testing.T) {
 		}
 	})
 }
+
+// A question may be answered later than its handler returns, or never.
+func TestNoAnswer(t *testing.T) {
+	overNetworks(t, func(t *testing.T, n network) {
+		type later struct {
+			conn *longwire.Conn
+			key  string
+		}
+		questions := make(chan later, 1)
+		b := serve(t, n, &longwire.Server{Handler: longwire.HandlerFunc(func(_ context.Context, m *longwire.Message) (any, error) {
+			if m.Type == 2 {
+				return longwire.Envelope{}, nil
+			}
+			questions <- later{m.Conn(), m.Key()}
+			return longwire.NoAnswer, nil
+		})})
+		p := b.peer()
+		p.sendFrame(1, question("first", "1"))
+		q := <-questions
+		p.sendFrame(2, question("second", "1"))
+		p.wantAnswer(2, "second", "200")
+		if err := q.conn.Push(t.Context(), 1, longwire.Envelope{CallBackKey: q.key, Status: "200", Data: "at last"}); err != nil {
+			t.Fatal(err)
+		}
+		if e := p.wantAnswer(1, "first", "200"); string(e.Data) != `"at last"` {
+			t.Errorf("the answer's data is %s", e.Data)
+		}
+	})
+}

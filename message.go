@@ -74,7 +74,7 @@ func (m *Message) Clone() *Message {
 // What Handle returns is the answer: a question is always answered, any other
 // message when there is something to say, a value or an error. A value travels
 // as the data of an envelope with status "200"; an [Envelope] and [Raw] say more
-// precisely what is sent; an [*Error] is an answer with its status, any other
+// precisely what is sent, and [NoAnswer] that nothing is; an [*Error] is an answer with its status, any other
 // error one with status "500".
 //
 // The messages of one connection are handled one after the other, in the order
@@ -85,6 +85,13 @@ func (m *Message) Clone() *Message {
 type Handler interface {
 	Handle(ctx context.Context, m *Message) (answer any, err error)
 }
+
+// NoAnswer is what a handler returns to have nothing sent, not even to a question: the
+// answer will come later, by Push of an [Envelope] with the question's key and a status,
+// or never.
+const NoAnswer noAnswer = 0
+
+type noAnswer int
 
 // HandlerFunc is a function as a [Handler].
 type HandlerFunc func(ctx context.Context, m *Message) (any, error)

@@ -33,6 +33,11 @@ type Server struct {
 	// Nil admits everybody. A hello is then answered with status "200".
 	Admit func(ctx context.Context, c *Conn) (leave func(reason error), err error)
 
+	// Hello, if not nil, handles a hello that a peer says when it is admitted already,
+	// as Handler does other messages. What it returns is the answer, for nil status
+	// "200". It may call Conn.SetID. Nil answers "200", and "409" from the second on.
+	Hello func(ctx context.Context, m *Message) error
+
 	// TLS, if not nil, has every listener speak TLS.
 	TLS *TLS
 
@@ -160,7 +165,12 @@ func (s *Server) isStopped() bool {
 
 // endpoint builds what the connections share, once.
 func (s *Server) endpoint() (*endpoint, error) {
-	s.once.Do(func() { s.end, s.invalid = newEndpoint(s.Config, s.Handler) })
+	s.once.Do(func() {
+		if s.end, s.invalid = newEndpoint(s.Config, s.Handler); s.invalid == nil && s.Hello != nil {
+			s.end.hello = true
+			s.end.handler = greeter{s.end.handler, s.Hello}
+		}
+	})
 	return s.end, s.invalid
 }
 
