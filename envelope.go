@@ -111,6 +111,11 @@ type span struct{ from, to uint32 }
 func (p *parts) isAnswer() bool   { return p.key != span{} && p.status != span{} }
 func (p *parts) isQuestion() bool { return p.status == span{} && p.key.to > p.key.from }
 
+// isNote reports whether it is an envelope that asks nothing.
+func (p *parts) isNote() bool {
+	return p.status == span{} && p.key != span{} && p.key.to == p.key.from && p.data != span{}
+}
+
 // in returns the bytes of the span, nil when the field is absent.
 func (s span) in(data []byte) []byte {
 	if s == (span{}) {
@@ -138,7 +143,7 @@ func unquote(quoted []byte) (s string, err error) {
 }
 
 // scanEnvelope finds the fields of an envelope in data. It returns the zero parts
-// when data is not one: not a JSON object, neither question nor answer, nested
+// when data is not one: not a JSON object, neither question nor answer nor note, nested
 // deeper than maxDepth, or one of the five fields given twice, with another type
 // than it should have, or under a name in other letters. What is ambiguous is
 // never half understood.
@@ -147,7 +152,7 @@ func unquote(quoted []byte) (s string, err error) {
 func scanEnvelope(data []byte) parts {
 	s := scanner{b: data}
 	var p parts
-	if !s.envelope(&p) || !p.isAnswer() && !p.isQuestion() {
+	if !s.envelope(&p) || !p.isAnswer() && !p.isQuestion() && !p.isNote() {
 		return parts{}
 	}
 	return p

@@ -42,6 +42,8 @@ func scanned(data []byte) reading {
 		r.kind = "answer"
 	case p.isQuestion():
 		r.kind = "question"
+	case p.isNote():
+		r.kind = "note"
 	}
 	return r
 }
@@ -93,6 +95,8 @@ func reference(data []byte) reading {
 		r.kind = "answer"
 	case values["status"] == "" && r.key != "":
 		r.kind = "question"
+	case values["status"] == "" && values["call_back_key"] != "" && values["data"] != "":
+		r.kind = "note"
 	default:
 		return reading{}
 	}
