@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/longwire/longwire"
 	"github.com/longwire/longwire/frame"
 	"github.com/longwire/longwire/internal/gateway"
 	"github.com/longwire/longwire/internal/logging"
@@ -106,14 +107,20 @@ func (s *serve) run(ctx context.Context) (err error) {
 		return err
 	}
 	fmt.Fprintf(s.cmd.OutOrStdout(), "longwire: listening on %v\n", l.Addr())
-	g := &gateway.Gateway{
-		MaxFrame:     int(s.maxFrame),
-		Resync:       int(s.resync),
+	g, err := gateway.New(&gateway.Config{
+		Listeners: []gateway.Listener{{
+			Name:           "boards",
+			Socket:         l,
+			AllowAnonymous: s.allowAnonymous,
+			Library:        longwire.Config{MaxFrame: int(s.maxFrame), Resync: int(s.resync)},
+		}},
 		Heartbeat:    time.Duration(s.heartbeat),
 		DrainTimeout: time.Duration(s.drainTimeout),
-		Logger:       logger,
+	}, logger)
+	if err != nil {
+		return err
 	}
-	return g.Serve(stop, abort, l)
+	return g.Serve(stop, abort)
 }
 
 // check looks at what the types of the flags do not.

@@ -1,6 +1,9 @@
-// Package gateway is the program behind "longwire serve": it holds the
-// connections of boards, answers every message with status "200", and logs what
-// happens.
+// Package gateway is the program behind "longwire serve": it holds the connections of
+// boards, knows who is connected, answers their messages or has them answered by a
+// service of the user's, and asks them what other programs want to know.
+//
+// A [Device] is a board that has been connected, whether it is at the moment or not. A
+// session is one connection of a device. An [Event] is something that has happened.
 //
 // It stands on the exported API of package longwire alone.
 package gateway
@@ -8,91 +11,257 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
-	"net"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/longwire/longwire"
+	"github.com/longwire/longwire/frame"
 )
 
-// A Gateway serves boards. Every field but Logger may be zero.
+// A Gateway serves boards. All methods may be called from any goroutine.
 type Gateway struct {
-	// MaxFrame and Resync are those of [longwire.Config].
-	MaxFrame, Resync int
+	// Asked, if not nil, is told of every Ask when it has ended. It must be set before
+	// Serve is called.
+	Asked func(err error, took time.Duration)
 
-	// Heartbeat is how often a line says that the gateway is alive, with what it
-	// has counted. Zero means never.
-	Heartbeat time.Duration
+	log      *slog.Logger
+	settings atomic.Pointer[settings]
+	reload   sync.Mutex
+	ports    []*port
+	registry registry
+	events   feed
+	drain    chan struct{} // closed by Drain
+	draining sync.Once
 
-	// DrainTimeout is how long Serve, when it is told to stop, waits for what is
-	// in progress. Zero means not at all.
-	DrainTimeout time.Duration
-
-	// Logger receives a line for every connection, when it begins and ends, for
-	// every message, and for every heartbeat.
-	Logger *slog.Logger
+	forwardFailed atomic.Int64
 }
 
-// Serve serves the connections that l accepts, until stop ends, and closes l. It
-// then lets what is in progress finish, for at most DrainTimeout or until abort
-// ends, and returns nil. An error means that serving could not begin or go on.
-func (g *Gateway) Serve(stop, abort context.Context, l net.Listener) error {
-	srv := &longwire.Server{
-		Handler: longwire.HandlerFunc(g.handle),
-		Config:  &longwire.Config{MaxFrame: g.MaxFrame, Resync: g.Resync, Logger: g.Logger},
-	}
-	defer srv.Close()
-	g.Logger.Info("listening", "addr", l.Addr().String())
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(l) }()
+// A port is a listener at work.
+type port struct {
+	g        *Gateway
+	name     string
+	overhead int // bytes of a frame that are not data
+	srv      *longwire.Server
 
-	var beat <-chan time.Time
-	if g.Heartbeat > 0 {
-		ticker := time.NewTicker(g.Heartbeat)
-		defer ticker.Stop()
-		beat = ticker.C
+	refused   atomic.Int64 // logins
+	takeovers atomic.Int64
+}
+
+// settings returns what the configuration says of the port at the moment.
+func (p *port) settings() *Listener { return p.g.settings.Load().ports[p.name] }
+
+// New returns a gateway. The logger receives a line for every connection, when it begins and
+// ends, for every message, and for every heartbeat.
+func New(c *Config, logger *slog.Logger) (*Gateway, error) {
+	conf, err := newSettings(c)
+	if err != nil {
+		return nil, err
 	}
+	g := &Gateway{log: logger, drain: make(chan struct{})}
+	g.settings.Store(conf)
+	g.registry.byID = make(map[string]*device)
+	g.events.init(time.Now())
+	for i := range conf.Listeners {
+		l := &conf.Listeners[i]
+		codec, err := frame.NewCodec(l.Library.Format)
+		if err != nil {
+			return nil, fmt.Errorf("gateway: listener %q: %w", l.Name, err)
+		}
+		lib := l.Library
+		lib.Logger = logger
+		p := &port{g: g, name: l.Name, overhead: codec.Overhead()}
+		p.srv = &longwire.Server{
+			Handler: longwire.HandlerFunc(p.handle),
+			Admit:   p.admit,
+			Hello:   p.hello,
+			TLS:     l.TLS,
+			Config:  &lib,
+		}
+		g.ports = append(g.ports, p)
+	}
+	return g, nil
+}
+
+// Serve serves the listeners, until stop ends or Drain is called, and closes them. It then
+// lets what is in progress finish, for at most DrainTimeout or until abort ends, and returns
+// nil. An error means that serving could not begin or go on.
+func (g *Gateway) Serve(stop, abort context.Context) error {
+	served := make(chan error, len(g.ports))
+	for _, p := range g.ports {
+		l := p.settings()
+		g.log.Info("listening", "addr", l.Socket.Addr().String(), "listener", l.Name)
+		go func() { served <- p.srv.Serve(l.Socket) }()
+	}
+	defer func() {
+		for _, p := range g.ports {
+			p.srv.Close()
+		}
+		g.closeServices(g.settings.Load())
+	}()
+	because := errors.New("it was told to drain")
 	for {
+		beat, stopBeat := heartbeat(g.settings.Load().Heartbeat)
 		select {
 		case <-beat:
-			g.Logger.Info("alive", counts(srv.Stats())...)
+			g.log.Info("alive", g.counts()...)
 		case err := <-served:
+			stopBeat()
 			return err
 		case <-stop.Done():
-			g.Logger.Info("stopping", "because", context.Cause(stop))
-			g.drain(abort, srv)
-			<-served
-			g.Logger.Info("stopped", counts(srv.Stats())...)
+			stopBeat()
+			g.leave(abort, served, context.Cause(stop))
+			return nil
+		case <-g.drain:
+			stopBeat()
+			g.leave(abort, served, because)
 			return nil
 		}
+		stopBeat()
 	}
 }
+
+// heartbeat returns a channel that is due after a while, never if that is 0.
+func heartbeat(every time.Duration) (due <-chan time.Time, stop func() bool) {
+	if every <= 0 {
+		return nil, func() bool { return false }
+	}
+	timer := time.NewTimer(every)
+	return timer.C, timer.Stop
+}
+
+// Drain has Serve stop.
+func (g *Gateway) Drain() { g.draining.Do(func() { close(g.drain) }) }
 
 // errDrainTimeout is why a connection that was still busy has been cut off.
 var errDrainTimeout = errors.New("the drain timeout has passed")
 
-// drain ends the connections in good order while there is time, and then at once.
-func (g *Gateway) drain(abort context.Context, srv *longwire.Server) {
-	ctx, cancel := context.WithTimeoutCause(abort, g.DrainTimeout, errDrainTimeout)
+// leave ends the connections in good order while there is time, and then at once.
+func (g *Gateway) leave(abort context.Context, served <-chan error, because error) {
+	g.log.Info("stopping", "because", because)
+	ctx, cancel := context.WithTimeoutCause(abort, g.settings.Load().DrainTimeout, errDrainTimeout)
 	defer cancel()
-	if err := srv.Shutdown(ctx); err != nil {
-		g.Logger.Warn("connections were still busy and have been cut off", "because", err)
+	var all sync.WaitGroup
+	for _, p := range g.ports {
+		all.Go(func() {
+			if err := p.srv.Shutdown(ctx); err != nil {
+				g.log.Warn("connections were still busy and have been cut off", "listener", p.name, "because", err)
+			}
+		})
+	}
+	all.Wait()
+	for range g.ports {
+		<-served
+	}
+	g.log.Info("stopped", g.counts()...)
+}
+
+// Reload replaces the configuration, but for what belongs to the sockets: the listeners must be
+// the same, and keep their Socket, Library and TLS, whose certificates are read again.
+// On an error everything stays as it was.
+func (g *Gateway) Reload(c *Config) error {
+	g.reload.Lock()
+	defer g.reload.Unlock()
+	conf, err := newSettings(c)
+	if err != nil {
+		return err
+	}
+	before := g.settings.Load()
+	if len(conf.ports) != len(before.ports) {
+		return errors.New("gateway: listeners cannot be added or removed without a restart")
+	}
+	for name, l := range conf.ports {
+		old := before.ports[name]
+		if old == nil {
+			return fmt.Errorf("gateway: listener %q cannot be added without a restart", name)
+		}
+		l.Socket, l.Library, l.TLS = old.Socket, old.Library, old.TLS
+	}
+	for _, l := range before.ports {
+		if l.TLS == nil {
+			continue
+		}
+		if err := l.TLS.Reload(); err != nil {
+			return fmt.Errorf("gateway: listener %q: %w", l.Name, err)
+		}
+	}
+	g.settings.Store(conf)
+	g.closeServices(before)
+	return nil
+}
+
+func (g *Gateway) closeServices(s *settings) {
+	for _, service := range s.services {
+		service.close()
+	}
+	if s.other.forward != nil {
+		s.other.forward.close()
+	}
+	for _, t := range s.byType {
+		if t.forward != nil {
+			t.forward.close()
+		}
 	}
 }
 
-// counts makes what a server has counted into attributes of a log line.
-func counts(s longwire.Stats) []any {
+// Stats is what the gateway has counted.
+type Stats struct {
+	Listeners     map[string]ListenerStats
+	Devices       int // that are known
+	Online        int
+	ForwardFailed int64 // messages that the user's service has not answered
+}
+
+// ListenerStats is what has been counted on a listener.
+type ListenerStats struct {
+	longwire.Stats
+	LoginsRefused int64
+	Takeovers     int64
+}
+
+// Stats returns what the gateway has counted.
+func (g *Gateway) Stats() Stats {
+	s := Stats{Listeners: make(map[string]ListenerStats), ForwardFailed: g.forwardFailed.Load()}
+	for _, p := range g.ports {
+		s.Listeners[p.name] = ListenerStats{p.srv.Stats(), p.refused.Load(), p.takeovers.Load()}
+	}
+	g.registry.mu.Lock()
+	defer g.registry.mu.Unlock()
+	s.Devices, s.Online = len(g.registry.byID), g.registry.online
+	return s
+}
+
+// counts makes what has been counted into attributes of a log line.
+func (g *Gateway) counts() []any {
+	var sum longwire.Stats
+	closed := make(map[longwire.Reason]int64)
+	for _, p := range g.ports {
+		s := p.srv.Stats()
+		sum.Open += s.Open
+		sum.Opened += s.Opened
+		sum.FramesIn += s.FramesIn
+		sum.FramesOut += s.FramesOut
+		sum.BytesIn += s.BytesIn
+		sum.BytesOut += s.BytesOut
+		sum.Refused += s.Refused
+		sum.LateAnswers += s.LateAnswers
+		for reason, n := range s.Closed {
+			closed[reason] += n
+		}
+	}
 	attrs := []any{
-		"connections", s.Open, "opened", s.Opened,
-		"frames_in", s.FramesIn, "frames_out", s.FramesOut,
-		"bytes_in", s.BytesIn, "bytes_out", s.BytesOut,
-		"refused", s.Refused, "late_answers", s.LateAnswers,
+		"connections", sum.Open, "opened", sum.Opened,
+		"frames_in", sum.FramesIn, "frames_out", sum.FramesOut,
+		"bytes_in", sum.BytesIn, "bytes_out", sum.BytesOut,
+		"refused", sum.Refused, "late_answers", sum.LateAnswers,
 	}
-	var closed []any
-	for _, reason := range slices.Sorted(maps.Keys(s.Closed)) {
-		closed = append(closed, reason.String(), s.Closed[reason])
+	var reasons []any
+	for _, reason := range slices.Sorted(maps.Keys(closed)) {
+		reasons = append(reasons, reason.String(), closed[reason])
 	}
-	return append(attrs, slog.Group("closed", closed...))
+	return append(attrs, slog.Group("closed", reasons...))
 }

@@ -19,7 +19,7 @@ import (
 
 func TestEveryMessageIsAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := start(t, &Gateway{})
+		g := start(t, &Config{})
 		c := g.dial()
 		defer c.Close()
 		w, r := frame.NewWriter(c, nil), frame.NewReader(c, nil)
@@ -55,7 +55,7 @@ func TestEveryMessageIsAnswered(t *testing.T) {
 
 func TestHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := start(t, &Gateway{Heartbeat: time.Minute})
+		g := start(t, &Config{Heartbeat: time.Minute})
 		g.dial().Close()
 		c := g.dial()
 		defer c.Close()
@@ -77,7 +77,7 @@ func TestHeartbeat(t *testing.T) {
 
 func TestNoHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := start(t, &Gateway{})
+		g := start(t, &Config{})
 		time.Sleep(time.Hour)
 		g.stop()
 		if alive := g.lines("alive"); len(alive) != 0 {
@@ -99,7 +99,7 @@ func TestDrain(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				g := start(t, &Gateway{DrainTimeout: 3 * time.Second})
+				g := start(t, &Config{DrainTimeout: 3 * time.Second})
 				c := g.dial()
 				defer c.Close()
 				go func() {
@@ -133,7 +133,11 @@ func TestListenerThatFails(t *testing.T) {
 			t.Fatal(err)
 		}
 		l.Close()
-		err = (&Gateway{Logger: slog.New(slog.DiscardHandler)}).Serve(t.Context(), t.Context(), l)
+		g, err := New(&Config{Listeners: []Listener{{Socket: l}}}, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = g.Serve(t.Context(), t.Context())
 		if !errors.Is(err, net.ErrClosed) {
 			t.Error(err)
 		}
@@ -167,6 +171,7 @@ func TestListen(t *testing.T) {
 
 // running is a gateway that serves a network in memory.
 type running struct {
+	*Gateway
 	t       *testing.T
 	network longwiretest.Network
 	log     buffer
@@ -175,19 +180,26 @@ type running struct {
 }
 
 // start begins to serve; stop ends it and waits, abort ends the waiting.
-func start(t *testing.T, g *Gateway) *running {
+func start(t *testing.T, c *Config) *running {
 	r := &running{t: t}
 	r.network.BufferSize = 4 << 10
 	l, err := r.network.Listen("127.0.0.1:10302")
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.Logger = slog.New(slog.NewJSONHandler(&r.log, nil))
+	if c.Listeners == nil {
+		c.Listeners = []Listener{{Name: "boards"}}
+	}
+	c.Listeners[0].Socket = l
+	c.Listeners[0].Library.PoisonData = true
+	if r.Gateway, err = New(c, slog.New(slog.NewJSONHandler(&r.log, nil))); err != nil {
+		t.Fatal(err)
+	}
 	stop, cancel := context.WithCancel(t.Context())
 	abort, cancelNow := context.WithCancelCause(t.Context())
 	r.abort = cancelNow
 	served := make(chan error, 1)
-	go func() { served <- g.Serve(stop, abort, l) }()
+	go func() { served <- r.Serve(stop, abort) }()
 	r.stop = func() {
 		t.Helper()
 		cancel()

@@ -1,17 +1,92 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
-	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"log/slog"
-	"unicode"
-	"unicode/utf8"
+	"time"
 
 	"github.com/longwire/longwire"
 )
 
-// handle logs a message and answers it with status "200" and no data.
-func (g *Gateway) handle(ctx context.Context, m *longwire.Message) (any, error) {
+// handle deals with a message of a device: it is counted, remembered and answered as its
+// type demands.
+func (p *port) handle(ctx context.Context, m *longwire.Message) (any, error) {
+	g, s, now := p.g, sessionOf(m.Conn()), time.Now()
+	how := g.settings.Load().of(m.Type)
+	s.in(m.Type, m.Data, now)
+	g.logMessage(ctx, s, m)
+	g.noteMessage(s, m, how.name)
+	var answer any = longwire.Envelope{}
+	var err error
+	switch asked := m.Key() != ""; {
+	case how.forward != nil:
+		if answer, err = g.forward(ctx, how.forward, s, m, how.name); how.ack == AckNever || how.ack == AckAsked && !asked {
+			answer, err = longwire.NoAnswer, nil
+		}
+	case how.ack == AckNever, how.ack == AckAsked && !asked:
+		answer = longwire.NoAnswer
+	}
+	s.answered(m, answer, err)
+	return answer, err
+}
+
+// plainAnswer is the answer to a message without a key.
+const plainAnswer = `{"data_type":"","call_back_key":"","status":"200","message":"ok","data":null}`
+
+// answered counts what is sent in answer to a message.
+func (s *session) answered(m *longwire.Message, answer any, err error) {
+	if answer == longwire.NoAnswer {
+		return
+	}
+	if raw, is := answer.(longwire.Raw); is {
+		s.out(m.Type, raw)
+		return
+	}
+	e, _ := answer.(longwire.Envelope)
+	if e == (longwire.Envelope{}) && err == nil && s.port.g.settings.Load().Frames <= 0 { // as a rule
+		s.count(len(plainAnswer) + len(m.DataType()) + len(m.Key()))
+		return
+	}
+	if problem, is := errors.AsType[*longwire.Error](err); is {
+		e = longwire.Envelope{Status: problem.Status, Message: problem.Message}
+	}
+	if e.Status == "" || e.Status == longwire.StatusOK && e.Message == "" {
+		e.Status, e.Message = longwire.StatusOK, "ok"
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.Encode(map[string]any{"data_type": m.DataType(), "call_back_key": m.Key(), "status": e.Status, "message": e.Message, "data": e.Data})
+	s.out(m.Type, bytes.TrimSpace(b.Bytes()))
+}
+
+// noteMessage makes the message an event.
+func (g *Gateway) noteMessage(s *session, m *longwire.Message, name string) {
+	t := m.Type
+	e := Event{
+		Name:     EventMessage,
+		Device:   s.device.Load().id,
+		Listener: s.port.name,
+		Epoch:    s.epoch,
+		Type:     &t,
+		TypeName: name,
+		Key:      m.Key(),
+		Size:     len(m.Data),
+	}
+	if len(m.Data) <= maxEventData {
+		e.Data, e.Raw = say(m)
+		e.Data, e.Raw = bytes.Clone(e.Data), bytes.Clone(e.Raw)
+	}
+	g.events.add(e)
+}
+
+func (g *Gateway) logMessage(ctx context.Context, s *session, m *longwire.Message) {
+	if !g.log.Enabled(ctx, slog.LevelInfo) {
+		return
+	}
 	attrs := []slog.Attr{
 		slog.String("conn", m.Conn().ID()),
 		slog.String("type", m.Type.String()),
@@ -21,54 +96,5 @@ func (g *Gateway) handle(ctx context.Context, m *longwire.Message) (any, error) 
 		attrs = append(attrs, excerpt("key", []byte(key)))
 	}
 	attrs = append(attrs, excerpt("data", m.Data))
-	g.Logger.LogAttrs(ctx, slog.LevelInfo, "message", attrs...)
-	return longwire.Envelope{}, nil
-}
-
-// maxExcerpt is how many bytes of a message a log line shows.
-const maxExcerpt = 64
-
-// excerpt makes the beginning of what a peer sent safe to log: as it is when it is
-// text, or else, under a name that says so, in hexadecimal. Text has nothing but
-// printable characters and line breaks and tabs, which all handlers of slog
-// escape; other control characters some of them do not.
-func excerpt(name string, b []byte) slog.Attr {
-	cut := b[:min(len(b), maxExcerpt)]
-	more := ""
-	if len(cut) < len(b) {
-		more = "…"
-		cut = wholeRunes(cut)
-	}
-	if !isText(cut) {
-		name += "_hex"
-		cut = hex.AppendEncode(nil, b[:min(len(b), maxExcerpt/2)])
-		if len(b) > maxExcerpt/2 {
-			more = "…"
-		}
-	}
-	return slog.String(name, string(cut)+more)
-}
-
-// wholeRunes drops a character that stands cut in two at the end.
-func wholeRunes(b []byte) []byte {
-	for i := range min(len(b), utf8.UTFMax) {
-		if start := len(b) - 1 - i; utf8.RuneStart(b[start]) {
-			if !utf8.FullRune(b[start:]) {
-				return b[:start]
-			}
-			break
-		}
-	}
-	return b
-}
-
-func isText(b []byte) bool {
-	for len(b) > 0 {
-		r, n := utf8.DecodeRune(b)
-		if r == utf8.RuneError && n == 1 || !unicode.IsPrint(r) && r != '\n' && r != '\r' && r != '\t' {
-			return false
-		}
-		b = b[n:]
-	}
-	return true
+	g.log.LogAttrs(ctx, slog.LevelInfo, "message", attrs...)
 }

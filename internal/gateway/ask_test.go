@@ -1,0 +1,223 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/longwire/longwire"
+	"github.com/longwire/longwire/frame"
+)
+
+func TestAsk(t *testing.T) {
+	bubble(t, &Config{}, func(t *testing.T, g *running) {
+		var asked []string
+		g.Asked = func(err error, _ time.Duration) { asked = append(asked, fmt.Sprint(err)) }
+		c := g.wantBoard("a", "", longwire.HandlerFunc(func(ctx context.Context, m *longwire.Message) (any, error) {
+			switch m.Type {
+			case 1:
+				return map[string]string{"heard": string(m.Payload())}, nil
+			case 2:
+				return nil, longwire.Errorf("418", "no")
+			case 3:
+				return longwire.NoAnswer, nil
+			case 4:
+				m.Conn().Close(longwire.ReasonClosed)
+			case 5:
+				return longwire.Raw(strings.ToUpper(string(m.Data))), nil
+			}
+			return longwire.Envelope{}, nil
+		}))
+		ask := func(q Question) (*Answer, error, time.Duration) {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			began := time.Now()
+			a, err := g.Ask(ctx, "a", q)
+			return a, err, time.Since(began)
+		}
+		a, err, _ := ask(Question{Type: 1, Data: json.RawMessage(`{"x": 1}`)})
+		if err != nil || a.Status != "200" || string(a.Data) != `{"heard":"{\"x\":1}"}` || len(a.Key) < 20 {
+			t.Errorf("%+v, %v", a, err)
+		}
+		if a, err, _ = ask(Question{Type: 2}); err != nil || a.Status != "418" || a.Message != "no" {
+			t.Errorf("%+v, %v", a, err)
+		}
+		if a, err, took := ask(Question{Type: 3}); err != ErrNoAnswer || took != 5*time.Second {
+			t.Errorf("%+v, %v after %v", a, err, took)
+		}
+		if a, err, _ = ask(Question{Type: 5, Raw: []byte("bytes\x00")}); err != nil || string(a.Raw) != "BYTES\x00" || a.Status != "" {
+			t.Errorf("%+v, %v", a, err)
+		}
+		if a, err, _ = ask(Question{Type: 6, Raw: []byte("answered with an envelope")}); err != nil || a.Raw != nil || a.Status != "200" {
+			t.Errorf("%+v, %v", a, err)
+		}
+		if a, err, _ = ask(Question{Type: 5, Data: json.RawMessage(`1`), Match: MatchType}); err != nil || !strings.Contains(string(a.Raw), `"DATA":1`) {
+			t.Errorf("%+v, %v", a, err)
+		}
+		if _, err := g.Ask(t.Context(), "b", Question{}); err != ErrUnknown {
+			t.Error(err)
+		}
+		if _, err, took := ask(Question{Type: 4}); err != ErrAway || took != 0 {
+			t.Errorf("%v after %v", err, took)
+		}
+		<-c.Done()
+		synctest.Wait()
+		if _, err, _ := ask(Question{Type: 1}); err != ErrAway {
+			t.Error(err)
+		}
+		if len(asked) != 7 || asked[2] != ErrNoAnswer.Error() || asked[6] != ErrAway.Error() {
+			t.Errorf("%q", asked)
+		}
+		if d := g.want("a", false); d.FramesOut != 7 || d.FramesIn != 5 { // a hello is answered, and not counted
+			t.Errorf("%+v", d)
+		}
+		if _, err := g.Ask(t.Context(), "a", Question{Type: longwire.TypePing}); err == nil {
+			t.Error("a reserved type is sent")
+		}
+	})
+}
+
+// Many ask many boards at the same time, and each gets its own answer.
+func TestThousandAsks(t *testing.T) {
+	bubble(t, &Config{}, func(t *testing.T, g *running) {
+		const boards = 1000
+		for i := range boards {
+			g.wantBoard(fmt.Sprint("m-", i), "", answering(fmt.Sprint("m-", i)))
+		}
+		var asking sync.WaitGroup
+		for i := range boards {
+			asking.Go(func() {
+				id := fmt.Sprint("m-", i)
+				a, err := g.Ask(t.Context(), id, Question{Type: 1, Data: json.RawMessage(fmt.Sprint(i))})
+				if want := fmt.Sprintf(`{"from":%q,"to":"%d"}`, id, i); err != nil || string(a.Data) != want {
+					t.Errorf("%s: %+v, %v", id, a, err)
+				}
+			})
+		}
+		asking.Wait()
+	})
+}
+
+func TestPushAndBroadcast(t *testing.T) {
+	bubble(t, &Config{Groups: map[string][]string{"even": {"m-0", "m-2", "m-4", "gone"}}}, func(t *testing.T, g *running) {
+		var mu sync.Mutex
+		got := make(map[string]string)
+		clear := func() string {
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			all := fmt.Sprint(got)
+			got = make(map[string]string)
+			return all
+		}
+		for i := range 5 {
+			id := fmt.Sprint("m-", i)
+			c := g.wantBoard(id, "", longwire.HandlerFunc(func(_ context.Context, m *longwire.Message) (any, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				got[id] += string(m.Payload())
+				return nil, nil
+			}))
+			if i == 4 {
+				c.Close(longwire.ReasonClosed)
+			}
+		}
+		one := Question{Type: 7, Data: json.RawMessage("1")}
+		if err := g.Push(t.Context(), "m-1", one); err != nil || clear() != "map[m-1:1]" {
+			t.Error(err)
+		}
+		if err := g.Push(t.Context(), "m-1", Question{Type: 7, Raw: []byte("\xff")}); err != nil || clear() != "map[m-1:\xff]" {
+			t.Error(err)
+		}
+		if err := g.Push(t.Context(), "m-4", one); err != ErrAway {
+			t.Error(err)
+		}
+		if err := g.Push(t.Context(), "m-9", one); err != ErrUnknown {
+			t.Error(err)
+		}
+		if err := g.Push(t.Context(), "m-1", Question{Type: 7, Raw: make([]byte, 2<<20)}); err == nil {
+			t.Error("2 MiB are sent")
+		} else if e, is := errors.AsType[*frame.Error](err); !is || e.Reason != frame.TooLarge {
+			t.Error(err)
+		}
+		for _, test := range []struct {
+			to           Target
+			queued, away int
+			want         string
+		}{
+			{Target{All: true}, 4, 0, "map[m-0:1 m-1:1 m-2:1 m-3:1]"},
+			{Target{Groups: []string{"even", "none"}}, 2, 0, "map[m-0:1 m-2:1]"},
+			{Target{IDs: []string{"m-1", "m-1", "m-4", "m-9"}}, 1, 2, "map[m-1:1]"},
+			{Target{IDs: []string{"m-1", "m-2"}, Groups: []string{"even"}}, 3, 0, "map[m-0:1 m-1:1 m-2:1]"},
+			{Target{}, 0, 0, "map[]"},
+		} {
+			queued, full, away, err := g.Broadcast(test.to, one)
+			if queued != test.queued || full != 0 || away != test.away || err != nil {
+				t.Errorf("%+v: %d, %d, %d, %v", test.to, queued, full, away, err)
+			}
+			if got := clear(); got != test.want {
+				t.Errorf("%+v: %s, want %s", test.to, got, test.want)
+			}
+		}
+	})
+}
+
+// A board that reads nothing is passed over, and the one who pushes to it is told in time.
+func TestPushToABoardThatNeverReads(t *testing.T) {
+	bubble(t, &Config{Listeners: []Listener{{Name: "boards", Library: longwire.Config{WriteTimeout: -1}}}}, func(t *testing.T, g *running) {
+		nc := g.dial()
+		defer nc.Close()
+		synctest.Wait()
+		all, _ := g.Devices(Query{Limit: 1})
+		big := Question{Type: 7, Raw: make([]byte, 700_000)}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var err error
+		for err == nil {
+			err = g.Push(ctx, all[0].ID, big)
+		}
+		if err != ErrNoRoom {
+			t.Error(err)
+		}
+		if queued, full, _, err := g.Broadcast(Target{All: true}, big); queued != 0 || full != 1 || err != nil {
+			t.Errorf("%d, %d, %v", queued, full, err)
+		}
+	})
+}
+
+func TestTypeNames(t *testing.T) {
+	bubble(t, &Config{Types: []Type{{Name: "rom_reset_status", Type: 0x10}}}, func(t *testing.T, g *running) {
+		for _, test := range []struct {
+			name string
+			want longwire.Type
+			ok   bool
+		}{
+			{"rom_reset_status", 0x10, true}, {"16", 16, true}, {"0x10", 16, true}, {"0X1f", 31, true}, {"0", 0, true},
+			{"", 0, false}, {"rom", 0, false}, {"-1", 0, false}, {"0x", 0, false}, {"5000000000", 0, false},
+		} {
+			if got, err := g.TypeOf(test.name); got != test.want || (err == nil) != test.ok {
+				t.Errorf("%q: %v, %v", test.name, got, err)
+			}
+		}
+		if g.TypeName(0x10) != "rom_reset_status" || g.TypeName(0x11) != "" {
+			t.Error(g.TypeName(0x10), g.TypeName(0x11))
+		}
+	})
+}
+
+func TestTypesThatClash(t *testing.T) {
+	for _, types := range [][]Type{
+		{{Name: "a", Type: 1}, {Name: "b", Type: 1}},
+		{{Name: "a", Type: 1}, {Name: "a", Type: 2}},
+	} {
+		if _, err := newSettings(&Config{Types: types}); err == nil {
+			t.Errorf("%+v is taken", types)
+		}
+	}
+}
