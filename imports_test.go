@@ -30,6 +30,15 @@ func TestImports(t *testing.T) {
 		}, "the codec knows io, not networks, and no package of this module"},
 		{"internal/gateway", func(p string) bool { return standard(p) || p == module || p == module+"/frame" },
 			"the gateway stands on the library's exported API alone; the big dependencies have packages of their own"},
+		{"internal/config", func(p string) bool {
+			return standard(p) || p == module || p == module+"/frame" || strings.HasPrefix(p, "go.yaml.in/yaml/v4")
+		}, "the configuration knows the library's settings and YAML, and is the one importer of that"},
+		{"internal/httpapi", func(p string) bool {
+			return standard(p) || extended(p) || p == module || p == module+"/frame" || p == module+"/internal/gateway" || strings.HasPrefix(p, "github.com/danielgtaylor/huma/v2")
+		}, "the API stands on the gateway, and is the one importer of what makes its document"},
+		{"internal/metrics", func(p string) bool {
+			return standard(p) || p == module || p == module+"/internal/gateway" || strings.HasPrefix(p, "github.com/prometheus/client_golang/")
+		}, "it shows what the gateway has counted, and is the one importer of Prometheus"},
 		{"internal/poll", func(p string) bool { return standard(p) || extended(p) },
 			"the driver knows descriptors and events, and nothing of connections"},
 		{"internal/bench", func(p string) bool {

@@ -62,7 +62,8 @@ func newRoot() *cobra.Command {
 and speak in small binary frames over it.
 
 "longwire serve" answers them, "longwire send" and "longwire listen" talk to
-whatever speaks in such frames, and "longwire bench" measures it.
+whatever speaks in such frames, and "longwire bench" measures it. "longwire config"
+is about the configuration of serve, and "longwire token" makes a token for a login.
 
 The exit status of each command is 0 when it did what it was asked for, 1 when
 it could not, and 2 when it was called in a wrong way.`,
@@ -77,7 +78,7 @@ it could not, and 2 when it was called in a wrong way.`,
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(newHelp())
-	root.AddCommand(newServe(), newSend(), newListen(), newBench(), newVersion())
+	root.AddCommand(newServe(), newSend(), newListen(), newBench(), newConfig(), newToken(), newVersion())
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
 		if c.Name() == "completion" {
