@@ -87,6 +87,9 @@ type Login struct {
 	// Service, if it has a URL, is asked about the others.
 	Service Service
 
+	// NoHello refuses hellos, where there is another login.
+	NoHello bool
+
 	// Certificate makes the name in a board's verified certificate its id: the first
 	// of its DNS names or, where it has none, of its URIs.
 	Certificate bool
@@ -123,8 +126,8 @@ const (
 type Type struct {
 	Name    string // "" means none
 	Type    longwire.Type
-	Ack     Ack     // zero means Config.Ack
-	Forward Forward // without a URL, Config.Forward
+	Ack     Ack      // zero means Config.Ack
+	Forward *Forward // nil means Config.Forward; one without a URL, none
 }
 
 // A Forward is an HTTP service of the user's that answers messages. Each is posted to it as JSON
@@ -201,8 +204,8 @@ func newSettings(c *Config) (*settings, error) {
 		}
 		treat := &treatment{name: t.Name, ack: t.Ack, forward: s.other.forward}
 		orDefault(&treat.ack, conf.Ack)
-		if t.Forward.URL != "" {
-			treat.forward = newForwarder(t.Forward)
+		if t.Forward != nil {
+			treat.forward = newForwarder(*t.Forward)
 		}
 		s.byType[t.Type] = treat
 		if t.Name != "" {

@@ -99,7 +99,7 @@ func TestForward(t *testing.T) {
 		}
 		return response(r, 200, "application/json", "1"), nil
 	})
-	types := []Type{{Name: "reading", Type: 0x20, Forward: Forward{Service: Service{URL: "http://service/reading", Token: "secret", Transport: service}}}}
+	types := []Type{{Name: "reading", Type: 0x20, Forward: &Forward{Service: Service{URL: "http://service/reading", Token: "secret", Transport: service}}}}
 	bubble(t, &Config{Types: types}, func(t *testing.T, g *running) {
 		c := g.wantBoard("meter-7", "", nil)
 		for _, test := range []struct {

@@ -116,7 +116,7 @@ func (l *Login) read(m *longwire.Message) (said longwire.Hello, err error) {
 		if err != nil {
 			err = longwire.Errorf(longwire.StatusBadRequest, "login: %v", err)
 		}
-	case m.Type == longwire.TypeHello:
+	case m.Type == longwire.TypeHello && !l.NoHello:
 		err = m.Decode(&said)
 	default:
 		err = longwire.Errorf(longwire.StatusUnauthorized, "a login is needed first")
@@ -160,8 +160,11 @@ func (p *port) prove(ctx context.Context, c *longwire.Conn, said longwire.Hello)
 // hello is the longwire.Server's Hello: a board that was let in without one says who it is.
 func (p *port) hello(ctx context.Context, m *longwire.Message) error {
 	s := sessionOf(m.Conn())
-	if s == nil || s.named.Load() {
+	switch {
+	case s == nil || s.named.Load():
 		return longwire.Errorf(longwire.StatusConflict, "hello has been said")
+	case p.settings().Login.NoHello:
+		return longwire.Errorf(longwire.StatusNotFound, "nobody wants a hello here")
 	}
 	var said longwire.Hello
 	if err := m.Decode(&said); err != nil {

@@ -19,7 +19,7 @@ import (
 
 // A Config says which lines are written, how they look and where they go.
 type Config struct {
-	Level  slog.Level
+	Level  slog.Leveler
 	Format Format
 
 	// File is the file to append to. Empty means Stderr, and then the fields
