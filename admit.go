@@ -15,7 +15,7 @@ type admission struct {
 	since   tick
 	wants   bool          // Receive waits for a message
 	next    *Message      // the message that it waited for
-	arrived chan struct{} // holds a token when next has been set
+	arrived chan struct{} // holds a token when next has been set; nil until Receive waits
 	last    *Message      // what Receive returned last, nil when it is answered
 }
 
@@ -63,6 +63,9 @@ func (c *Conn) Receive(ctx context.Context) (*Message, error) {
 			return m, nil
 		}
 		a.wants = gaveUp == nil
+		if a.arrived == nil {
+			a.arrived = make(chan struct{}, 1)
+		}
 		done := c.doneLocked()
 		c.mu.Unlock()
 		if gaveUp != nil {

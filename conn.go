@@ -67,7 +67,7 @@ type Conn struct {
 type rare struct {
 	adm    *admission // while the peer is a stranger
 	id     string     // "" means the remote address
-	attrs  map[any]any
+	attrs  []attr
 	leave  func(error) // what Admit returned, nil when it has been called
 	goaway *goaway     // what the peer said with it, nil if it did not
 	after  map[*afterFunc]struct{}
@@ -125,7 +125,7 @@ func (c *Conn) init(e *endpoint, l link, admit admitFunc) {
 	}
 	e.load.strangers.Add(1)
 	c.dec = frame.NewDecoder(e.stranger)
-	c.rare = &rare{adm: &admission{admit: admit, since: c.heard, arrived: make(chan struct{}, 1)}}
+	c.rare = &rare{adm: &admission{admit: admit, since: c.heard}}
 }
 
 // ID returns the name that Server.Admit gave the peer with SetID; without one it
@@ -154,11 +154,19 @@ func (c *Conn) SetID(id string) {
 func (c *Conn) Value(key any) any {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.rare == nil {
-		return nil
+	if c.rare != nil {
+		for _, a := range c.rare.attrs {
+			if a.key == key {
+				return a.value
+			}
+		}
 	}
-	return c.rare.attrs[key]
+	return nil
 }
+
+// An attr is a value that is kept with a connection. There are few, and a map would be
+// larger than all else of a connection.
+type attr struct{ key, value any }
 
 // SetValue keeps a value with the connection. Like a context's, keys should have a
 // type of their own.
@@ -166,10 +174,13 @@ func (c *Conn) SetValue(key, value any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.rareLocked()
-	if r.attrs == nil {
-		r.attrs = make(map[any]any)
+	for i := range r.attrs {
+		if r.attrs[i].key == key {
+			r.attrs[i].value = value
+			return
+		}
 	}
-	r.attrs[key] = value
+	r.attrs = append(r.attrs, attr{key, value})
 }
 
 // RemoteAddr returns the peer's address.

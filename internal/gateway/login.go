@@ -6,7 +6,6 @@ import (
 	"crypto/subtle"
 	"errors"
 	"net"
-	"strings"
 
 	"github.com/longwire/longwire"
 )
@@ -182,16 +181,23 @@ func (p *port) hello(ctx context.Context, m *longwire.Message) error {
 
 // addressID makes an address an id.
 func addressID(a net.Addr) string {
-	id := []byte(strings.NewReplacer("[", "", "]", "").Replace(a.String()))
-	for i, b := range id {
-		if !isIDByte(b) {
-			id[i] = '-'
+	text := a.String()
+	if ValidID(text) { // as a rule
+		return text
+	}
+	var id []byte
+	for i := range min(len(text), maxID) {
+		switch b := text[i]; {
+		case isIDByte(b):
+			id = append(id, b)
+		case b != '[' && b != ']':
+			id = append(id, '-')
 		}
 	}
 	if len(id) == 0 {
 		return "unknown"
 	}
-	return string(id[:min(len(id), maxID)])
+	return string(id)
 }
 
 // login is what the user's service is asked about a board.
