@@ -1,0 +1,277 @@
+package httpapi_test
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/longwire/longwire"
+	"github.com/longwire/longwire/frame"
+	"github.com/longwire/longwire/internal/gateway"
+	"github.com/longwire/longwire/internal/httpapi"
+)
+
+// ids returns the ids of the devices on a page.
+func ids(page map[string]any) (ids []string) {
+	for _, d := range page["devices"].([]any) {
+		ids = append(ids, d.(map[string]any)["id"].(string))
+	}
+	return ids
+}
+
+func TestListDevices(t *testing.T) {
+	conf := gateway.Config{Groups: map[string][]string{"north hall": {"b2"}}}
+	bubble(t, conf, httpapi.Config{}, func(t *testing.T, s *site) {
+		if got := s.want(200, "GET", "/v1/devices", ""); fmt.Sprint(got) != "map[devices:[] next:]" {
+			t.Errorf("%v", got)
+		}
+		for i := range 5 {
+			s.board(longwire.Hello{ID: fmt.Sprint("b", i), Groups: []string{fmt.Sprint("g", i%2)}}, nil)
+		}
+		gone := s.board(named("c:1"), nil)
+		gone.Close(longwire.ReasonClosed)
+		synctest.Wait()
+		for query, want := range map[string]string{
+			"":                                 "b0 b1 b2 b3 b4 c:1",
+			"?online=true":                     "b0 b1 b2 b3 b4",
+			"?online=false":                    "c:1",
+			"?group=g1":                        "b1 b3",
+			"?group=g1&online=false":           "",
+			"?group=north%20hall":              "b2",
+			"?listener=boards&prefix=c":        "c:1",
+			"?listener=others":                 "",
+			"?prefix=b&limit=1000":             "b0 b1 b2 b3 b4",
+			"?cursor=" + cursor("b3"):          "b4 c:1",
+			"?cursor=" + cursor("b3x"):         "b4 c:1",
+			"?cursor=" + cursor("zz"):          "",
+			"?prefix=b&cursor=" + cursor("b3"): "b4",
+		} {
+			if got := s.want(200, "GET", "/v1/devices"+query, ""); strings.Join(ids(got), " ") != want || got["next"] != "" {
+				t.Errorf("%q: %v, want %s", query, got, want)
+			}
+		}
+		var all []string
+		for next := ""; ; {
+			page := s.want(200, "GET", "/v1/devices?limit=2&cursor="+next, "")
+			all = append(all, ids(page)...)
+			if len(ids(page)) != 2 {
+				t.Errorf("%v", page)
+			}
+			if next = page["next"].(string); next == "" {
+				break
+			}
+		}
+		if !slices.Equal(all, []string{"b0", "b1", "b2", "b3", "b4", "c:1"}) {
+			t.Errorf("%q", all)
+		}
+		for query, detail := range map[string]string{
+			"?limit=0":                  `"query.limit"`,
+			"?limit=1001":               `"query.limit"`,
+			"?limit=x":                  `"query.limit"`,
+			"?online=maybe":             `"query.online"`,
+			"?colour=red":               `"query.colour"`,
+			"?%1b%5B31m=red":            `\x1b`,
+			"?cursor=%20":               "cursor",
+			"?cursor=" + cursor("../x"): "cursor",
+			"?cursor=" + cursor(strings.Repeat("x", 129)): "cursor",
+			"?prefix=" + strings.Repeat("x", 129):         `"query.prefix"`,
+		} {
+			s.wantProblem(400, detail, "GET", "/v1/devices"+query, "")
+		}
+	})
+}
+
+func cursor(id string) string { return base64.RawURLEncoding.EncodeToString([]byte(id)) }
+
+func TestDevice(t *testing.T) {
+	conf := gateway.Config{Attributes: map[string]map[string]string{"a.b:c-d_e": {"site": "north"}}}
+	bubble(t, conf, httpapi.Config{}, func(t *testing.T, s *site) {
+		s.wantProblem(404, "ever been connected", "GET", "/v1/devices/a.b:c-d_e", "")
+		s.wantProblem(404, "ever been connected", "DELETE", "/v1/devices/a.b:c-d_e/connection", "")
+		s.wantProblem(404, "ever been connected", "GET", "/v1/devices/a.b:c-d_e/frames", "")
+		c := s.board(longwire.Hello{ID: "a.b:c-d_e", Groups: []string{"g"}, Attributes: map[string]string{"fw": "1"}}, nil)
+		synctest.Wait()
+		began := time.Now().UTC().Format(time.RFC3339Nano)
+		got := s.want(200, "GET", "/v1/devices/a%2Eb%3Ac-d_e", "")
+		for name, want := range map[string]any{
+			"id": "a.b:c-d_e", "online": true, "since": began, "last_seen": began, "listener": "boards", "identity": "anonymous",
+			"frames_in": 0.0, "bytes_in": 0.0, "last_close": nil,
+		} {
+			if got[name] != want {
+				t.Errorf("%s is %v, want %v", name, got[name], want)
+			}
+		}
+		if fmt.Sprint(got["groups"], got["attributes"]) != "[g] map[fw:1 site:north]" || len(got) != 15 {
+			t.Errorf("%v", got)
+		}
+		time.Sleep(time.Hour)
+		s.want(204, "DELETE", "/v1/devices/a.b:c-d_e/connection", "")
+		<-c.Done()
+		synctest.Wait()
+		got = s.want(200, "GET", "/v1/devices/a.b:c-d_e", "")
+		last, _ := got["last_close"].(map[string]any)
+		if got["online"] != false || got["since"] != nil || last["reason"] != "kicked" || last["at"] != got["last_seen"] || got["last_seen"] == began {
+			t.Errorf("%v", got)
+		}
+		s.wantProblem(409, "not connected", "DELETE", "/v1/devices/a.b:c-d_e/connection", "")
+		if !strings.Contains(s.log.String(), `"disconnect over HTTP","device":"a.b:c-d_e"`) {
+			t.Error(s.log.String())
+		}
+	})
+}
+
+func TestFrames(t *testing.T) {
+	bubble(t, gateway.Config{Frames: 3, FrameData: true}, httpapi.Config{}, func(t *testing.T, s *site) {
+		c, id := s.plainBoard()
+		if got := s.want(200, "GET", "/v1/devices/"+id+"/frames", ""); fmt.Sprint(got) != "map[frames:[]]" {
+			t.Errorf("%v", got)
+		}
+		w, r := frame.NewWriter(c, nil), frame.NewReader(c, nil)
+		for _, data := range []string{"first", "\x1b[31m\xff\n"} {
+			w.WriteFrame(16, []byte(data))
+			if _, err := r.Next(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		frames := s.want(200, "GET", "/v1/devices/"+id+"/frames", "")["frames"].([]any)
+		if len(frames) != 3 {
+			t.Fatalf("%v", frames)
+		}
+		got := frames[1].(map[string]any)
+		if got["direction"] != "in" || got["type"] != 16.0 || got["size"] != 7.0 || got["data"] != base64.StdEncoding.EncodeToString([]byte("\x1b[31m\xff\n")) {
+			t.Errorf("%v", got)
+		}
+		if out := frames[2].(map[string]any); out["direction"] != "out" {
+			t.Errorf("%v", out)
+		}
+	})
+}
+
+// Whatever stands where an id should is an id that nobody has.
+func TestHostileIDs(t *testing.T) {
+	bubble(t, gateway.Config{}, httpapi.Config{}, func(t *testing.T, s *site) {
+		s.board(named(".."), nil)
+		s.want(200, "GET", "/v1/devices/%2E%2E", "")
+		for _, id := range []string{"\x1b[31m", "a\nb", "<script>alert(1)</script>", "a/b", "../../etc/passwd", "\xff\xfe", "ü", "\x00", " ", "%", "{id}", "*", strings.Repeat("x", 129), strings.Repeat("x", 10_000)} {
+			for _, rest := range []string{"", "/frames"} {
+				got := s.do("GET", "/v1/devices/"+url.PathEscape(id)+rest, "")
+				if got.status != 404 || got.body != `{"type":"about:blank","title":"Not Found","status":404,"detail":"No device with this id has ever been connected."}`+"\n" {
+					t.Errorf("%.20q: %d %q", id, got.status, got.body)
+				}
+			}
+			s.wantProblem(404, "No device", "POST", "/v1/devices/"+url.PathEscape(id)+"/ask", `{"type":1}`)
+		}
+	})
+}
+
+func TestPush(t *testing.T) {
+	conf := gateway.Config{Listeners: []gateway.Listener{{Name: "boards", Library: longwire.Config{MaxOutbox: 4 << 10, MaxFrame: 4 << 10}}}}
+	bubble(t, conf, httpapi.Config{}, func(t *testing.T, s *site) {
+		heard := make(chan string, 10)
+		s.board(named("a"), handler(func(m *longwire.Message) (any, error) {
+			heard <- fmt.Sprint(m.Type, " ", string(m.Data))
+			return nil, nil
+		}))
+		const path = "/v1/devices/a/push"
+		if got := s.want(202, "POST", path, `{"type":"0x20","data":{"on":true},"timeout":"1s"}`); len(got) != 0 {
+			t.Errorf("%v", got)
+		}
+		if got := <-heard; got != `0x0020 {"data_type":"","call_back_key":"","data":{"on":true}}` {
+			t.Error(got)
+		}
+		s.want(202, "POST", path, `{"type":32,"raw":"NjY2NjY="}`)
+		if got := <-heard; got != "0x0020 66666" {
+			t.Error(got)
+		}
+		for body, detail := range map[string]string{
+			`{"type":32,"match":"key"}`:            `"match"`,
+			`{"type":32,"timeout":"x"}`:            "timeout",
+			`{"type":32,"data":1,"raw":""}`:        "data and raw",
+			`{"type":65281}`:                       "longwire's own",
+			`{"type":32,"to":{"all":true}}`:        `"to"`,
+			`{"type":32,"data":1,"data":{"on":1}}`: "twice",
+		} {
+			s.wantProblem(400, detail, "POST", path, body)
+		}
+		s.wantProblem(413, "the device's listener allows 4096", "POST", path, `{"type":32,"data":"`+strings.Repeat("x", 4096)+`"}`)
+		s.wantProblem(404, "ever been connected", "POST", "/v1/devices/b/push", `{"type":32}`)
+
+		// A board that reads nothing has room for some, and no more.
+		c, id := s.plainBoard()
+		full := `{"type":32,"data":"` + strings.Repeat("x", 4000) + `","timeout":"3s"}`
+		for range 100 {
+			began := time.Now()
+			if got := s.do("POST", "/v1/devices/"+id+"/push", full); got.status == 202 {
+				continue
+			} else if took := time.Since(began); got.status != 504 || !strings.Contains(got.body, "no room in time") || took < 3*time.Second || took > 3050*time.Millisecond {
+				t.Errorf("%+v after %v", got, took)
+			}
+			break
+		}
+		c.Close()
+		synctest.Wait()
+		s.wantProblem(409, "not connected", "POST", "/v1/devices/"+id+"/push", `{"type":32}`)
+	})
+}
+
+func TestBroadcast(t *testing.T) {
+	conf := gateway.Config{
+		Listeners: []gateway.Listener{{Name: "boards", Library: longwire.Config{MaxFrame: 4 << 10}}},
+		Groups:    map[string][]string{"hall": {"b0", "b1"}},
+	}
+	bubble(t, conf, httpapi.Config{}, func(t *testing.T, s *site) {
+		heard := make(chan string, 10)
+		for i := range 3 {
+			s.board(named(fmt.Sprint("b", i)), handler(func(m *longwire.Message) (any, error) {
+				heard <- fmt.Sprint(i, " ", string(m.Data))
+				return nil, nil
+			}))
+		}
+		gone := s.board(named("gone"), nil)
+		gone.Close(longwire.ReasonClosed)
+		synctest.Wait()
+		for _, test := range []struct {
+			body string
+			want string // queued full away
+			to   string // each of whom has heard
+		}{
+			{`{"to":{"all":true},"type":16,"data":"all"}`, "3 0 0", "012"},
+			{`{"to":{"ids":["b1","b1","gone","nobody","\u001b"]},"type":16,"data":1}`, "1 0 3", "1"},
+			{`{"to":{"groups":["hall","other"],"ids":["b2","b0"]},"type":16,"raw":"eA=="}`, "3 0 0", "012"},
+			{`{"to":{"groups":["other"]},"type":16}`, "0 0 0", ""},
+		} {
+			got := s.want(200, "POST", "/v1/broadcast", test.body)
+			if sum := fmt.Sprint(got["queued"], " ", got["full"], " ", got["away"]); sum != test.want || len(got) != 3 {
+				t.Errorf("%s: %v, want %s", test.body, got, test.want)
+			}
+			synctest.Wait()
+			var to []string
+			for len(heard) > 0 {
+				to = append(to, (<-heard)[:1])
+			}
+			if slices.Sort(to); strings.Join(to, "") != test.to {
+				t.Errorf("%s: heard by %v", test.body, to)
+			}
+		}
+		for body, detail := range map[string]string{
+			`{"to":{},"type":16}`:                          "to whom",
+			`{"type":16}`:                                  "to whom",
+			`{"to":null,"type":16}`:                        "to must be an object",
+			`{"to":{"all":false,"ids":[]},"type":16}`:      "to whom",
+			`{"to":{"all":true,"everyone":1},"type":16}`:   `"to.everyone"`,
+			`{"to":{"all":true,"all":true},"type":16}`:     "twice",
+			`{"to":{"ids":[1]},"type":16}`:                 `"to.ids"`,
+			`{"to":{"all":"yes"},"type":16}`:               `"to.all"`,
+			`{"to":{"all":true},"type":16,"timeout":"1s"}`: `"timeout"`,
+			`{"to":{"all":true},"type":"x"}`:               `type "x"`,
+		} {
+			s.wantProblem(400, detail, "POST", "/v1/broadcast", body)
+		}
+		s.wantProblem(413, "listener allows", "POST", "/v1/broadcast", `{"to":{"all":true},"type":16,"data":"`+strings.Repeat("x", 4<<10)+`"}`)
+	})
+}

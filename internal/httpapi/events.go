@@ -1,0 +1,149 @@
+package httpapi
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/longwire/longwire"
+	"github.com/longwire/longwire/internal/gateway"
+)
+
+const (
+	keepAlive   = 15 * time.Second // a stream says at least something so often
+	streamBatch = 16               // events that a stream looks at at a time
+	flushAt     = 32 << 10         // bytes of them after which it writes
+)
+
+type eventsInput struct {
+	LastEventID string `header:"Last-Event-ID" doc:"the id of the last event that was read: those behind it follow. Counts before from"`
+	From        string `query:"from" doc:"the same, for those who cannot set a header; 0 means all that are remembered. If neither is said, only what happens from now on"`
+	Device      string `query:"device" doc:"only events of this device"`
+	Type        string `query:"type" doc:"only messages of this type, a number or a name"`
+	Name        string `query:"name" enum:"message,connect,disconnect" doc:"only events with this name"`
+}
+
+// A filter says which events a stream has. Zero fields let all pass.
+type filter struct {
+	device string
+	name   gateway.EventName
+	typed  bool
+	kind   longwire.Type
+}
+
+func (f *filter) pass(e *gateway.Event) bool {
+	return (f.device == "" || f.device == e.Device) &&
+		(f.name == "" || f.name == e.Name) &&
+		(!f.typed || e.Type != nil && *e.Type == f.kind)
+}
+
+func (s *Server) events(_ context.Context, in *eventsInput) (*huma.StreamResponse, error) {
+	f := filter{device: in.Device, name: gateway.EventName(in.Name)}
+	if in.Type != "" {
+		t, err := s.readType(in.Type)
+		if err != nil {
+			return nil, err
+		}
+		f.typed, f.kind = true, t
+	}
+	after := s.g.LastEvent()
+	if from := cmp.Or(in.LastEventID, in.From); from != "" {
+		n, err := strconv.ParseUint(from, 10, 64)
+		if err != nil {
+			return nil, newProblem(http.StatusBadRequest, "The id of an event is a number.")
+		}
+		after = n
+	}
+	if s.streams.Add(1) > maxStreams {
+		s.streams.Add(-1)
+		return nil, newProblem(http.StatusServiceUnavailable, "There are %d event streams, and no more at a time.", maxStreams)
+	}
+	return &huma.StreamResponse{Body: func(c huma.Context) {
+		defer s.streams.Add(-1)
+		r, w := humago.Unwrap(c)
+		s.stream(w, r, after, &f)
+	}}, nil
+}
+
+// stream writes events until the reader has gone, takes nothing for a while, or the server
+// stops. It holds nothing for the reader but a few events: the others wait in the
+// gateway, once for all.
+func (s *Server) stream(w http.ResponseWriter, r *http.Request, after uint64, f *filter) {
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("X-Accel-Buffering", "no") // tells nginx not to collect them
+	if r.Method == http.MethodHead {
+		return
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(s.stopping, cancel)()
+
+	out := &eventWriter{w: w, rc: http.NewResponseController(w)}
+	out.buf.WriteString(": events follow\n\n")
+	for out.flush() == nil {
+		wait, cancelWait := context.WithDeadline(ctx, out.written.Add(keepAlive))
+		events, missed, _ := s.g.Events(wait, after, streamBatch)
+		cancelWait()
+		if ctx.Err() != nil {
+			return
+		}
+		if missed > 0 {
+			fmt.Fprintf(&out.buf, "event: lost\ndata: {\"count\":%d}\n\n", missed)
+		}
+		for i := range events {
+			e := &events[i]
+			after = e.ID
+			if !f.pass(e) {
+				continue
+			}
+			out.add(e)
+			if out.buf.Len() >= flushAt && out.flush() != nil {
+				return
+			}
+		}
+		if out.buf.Len() == 0 && time.Since(out.written) >= keepAlive {
+			// The id is for who comes back: what was not for it need not be looked through again.
+			fmt.Fprintf(&out.buf, ": still here\nid: %d\n\n", after)
+		}
+	}
+}
+
+// An eventWriter writes server-sent events.
+type eventWriter struct {
+	w       http.ResponseWriter
+	rc      *http.ResponseController
+	buf     bytes.Buffer
+	written time.Time
+}
+
+func (out *eventWriter) add(e *gateway.Event) {
+	fmt.Fprintf(&out.buf, "id: %d\nevent: %s\ndata: ", e.ID, e.Name)
+	writeJSON(&out.buf, e)
+	out.buf.WriteByte('\n')
+}
+
+// flush writes what has been added, if the reader takes it in time.
+func (out *eventWriter) flush() error {
+	if out.buf.Len() == 0 {
+		return nil
+	}
+	out.rc.SetWriteDeadline(time.Now().Add(writeTimeout))
+	_, err := out.w.Write(out.buf.Bytes())
+	if err == nil {
+		err = out.rc.Flush()
+	}
+	out.written = time.Now()
+	if out.buf.Cap() > 2*flushAt {
+		out.buf = bytes.Buffer{}
+	}
+	out.buf.Reset()
+	return err
+}

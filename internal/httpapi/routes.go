@@ -1,0 +1,152 @@
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/longwire/longwire/internal/gateway"
+)
+
+// routes says who answers what, and makes the description of it.
+func (s *Server) routes() error {
+	json := huma.Format{Marshal: writeJSON, Unmarshal: decode}
+	config := huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI: "3.1.0",
+			Info: &huma.Info{
+				Title:   "longwire",
+				Version: "1",
+				Description: "Ask boards, tell them something, and see what they say. Times are RFC 3339, sizes bytes. " +
+					"Responses may get more fields; requests must have no others than these.",
+			},
+			Components: &huma.Components{
+				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+				SecuritySchemes: map[string]*huma.SecurityScheme{
+					"token": {Type: "http", Scheme: "bearer", Description: "Not needed where the gateway listens on the loopback interface and has no token."},
+				},
+			},
+			Security: []map[string][]string{{"token": {}}, {}},
+		},
+		Formats:                      map[string]huma.Format{"application/json": json, "json": json},
+		DefaultFormat:                "application/json",
+		RejectUnknownQueryParameters: true,
+	}
+	config.AllowAdditionalPropertiesByDefault = true
+	s.api = humago.New(s.mux, config)
+
+	add(s, "GET /v1/devices", "listDevices", "The devices that have been connected", s.listDevices, 200, 400)
+	add(s, "GET /v1/devices/{id}", "getDevice", "What is known of a device", s.showDevice, 200, 404)
+	add(s, "DELETE /v1/devices/{id}/connection", "disconnectDevice", "End the connection of a device; it may come back at once", s.kickDevice, 204, 404, 409)
+	add(s, "GET /v1/devices/{id}/frames", "listFrames", "The latest frames from and to a device", s.showFrames, 200, 404)
+	add(s, "POST /v1/devices/{id}/ask", "ask", "Ask a device, and wait for its answer", s.ask, 200, 400, 404, 408, 409, 413, 415, 429, 503, 504)
+	add(s, "POST /v1/devices/{id}/push", "push", "Tell a device something that needs no answer", s.push, 202, 400, 404, 408, 409, 413, 415, 503, 504)
+	add(s, "POST /v1/broadcast", "broadcast", "Tell many devices something, without waiting for any", s.broadcast, 200, 400, 408, 413, 415, 503)
+	add(s, "GET /v1/events", "streamEvents", "What happens, as server-sent events", s.events, 200, 400, 503)
+	add(s, "POST /v1/reload", "reload", "Read the configuration again", s.reload, 200, 422, 501)
+	add(s, "POST /v1/drain", "drain", "Have the gateway let its devices go in good order, and stop", s.drain, 202)
+	add(s, "GET /healthz", "health", "Whether the process works", s.health, 200)
+	add(s, "GET /readyz", "ready", "Whether the gateway accepts devices", s.ready, 200, 503)
+	s.describe()
+
+	var err error
+	if s.openAPI, err = s.api.OpenAPI().MarshalJSON(); err != nil {
+		return fmt.Errorf("httpapi: %w", err)
+	}
+	s.mux.HandleFunc("GET /v1/openapi.json", s.showOpenAPI)
+	s.mux.HandleFunc("GET /debug/pprof/", s.profile)
+	if s.conf.Metrics != nil {
+		s.mux.Handle("GET /metrics", s.conf.Metrics)
+	}
+	return nil
+}
+
+// meanings are what statuses mean, where that does not depend on what was asked for.
+var meanings = map[int]string{
+	200: "Done",
+	202: "Accepted: it has no answer to wait for",
+	204: "Done",
+	400: "Something in the request is wrong",
+	404: "No such device has ever been connected",
+	408: "The request's body did not arrive in time",
+	409: "The device is not connected, or not any more",
+	413: "The body is too large, or the frame would be",
+	415: "The body is not application/json",
+	422: "The new configuration is wrong, and the old one stays in force",
+	429: "Too many questions wait for answers of the device",
+	501: "There is no configuration to read",
+	503: "Not now",
+	504: "The device has not answered, or taken the message, in time",
+}
+
+// add has a method of the server answer a request. The statuses are those that it may
+// respond with, the first one when all is well; 401, 403, 429 and 500 any request may
+// meet with.
+func add[In, Out any](s *Server, route, id, summary string, answer func(context.Context, *In) (*Out, error), status int, problems ...int) {
+	var op huma.Operation
+	fmt.Sscan(route, &op.Method, &op.Path)
+	op.OperationID, op.Summary = id, summary
+	op.DefaultStatus = status
+	op.Responses = map[string]*huma.Response{strconv.Itoa(status): {Description: meanings[status]}}
+	schema := s.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[problem](), true, "")
+	content := map[string]*huma.MediaType{"application/problem+json": {Schema: schema}}
+	for _, status := range problems {
+		op.Responses[strconv.Itoa(status)] = &huma.Response{Description: meanings[status], Content: content}
+	}
+	op.Responses["default"] = &huma.Response{
+		Description: "401 without a right token, 403 for a page of another site, 429 after many wrong tokens, 500 when something is wrong here",
+		Content:     content,
+	}
+	// The server has read the body before, and decode judges what is in it.
+	op.SkipValidateBody = true
+	op.MaxBodyBytes, op.BodyReadTimeout = -1, -1
+	if op.Path == "/healthz" || op.Path == "/readyz" {
+		op.Security = []map[string][]string{}
+	}
+	huma.Register(s.api, op, answer)
+}
+
+// describe says what the types cannot.
+func (s *Server) describe() {
+	doc := s.api.OpenAPI()
+	schemas := doc.Components.Schemas
+	schemas.Map()["Device"].Properties["last_close"] = orNull(schemas.Map()["Device"].Properties["last_close"])
+
+	event := schemas.Schema(reflect.TypeFor[gateway.Event](), true, "")
+	lost := &huma.Schema{
+		Type:       huma.TypeObject,
+		Properties: map[string]*huma.Schema{"count": {Type: huma.TypeInteger}},
+		Required:   []string{"count"},
+	}
+	one := func(name string, data *huma.Schema) *huma.Schema {
+		return &huma.Schema{
+			Title: name,
+			Type:  huma.TypeObject,
+			Properties: map[string]*huma.Schema{
+				"id":    {Type: huma.TypeInteger, Description: "grows, also from one run of the gateway to the next"},
+				"event": {Type: huma.TypeString, Enum: []any{name}},
+				"data":  data,
+			},
+			Required: []string{"event", "data"},
+		}
+	}
+	doc.Paths["/v1/events"].Get.Responses["200"].Content = map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{
+		Type:        huma.TypeArray,
+		Description: "Each item is one event, in the text form of server-sent events. An event named lost says how many there have been that are not remembered any more. A line that is a comment comes after 15 seconds without an event.",
+		Items: &huma.Schema{OneOf: []*huma.Schema{
+			one(string(gateway.EventMessage), event), one(string(gateway.EventConnect), event), one(string(gateway.EventDisconnect), event), one("lost", lost),
+		}},
+	}}}
+}
+
+// orNull says that a field may be null, which huma cannot of objects.
+func orNull(s *huma.Schema) *huma.Schema {
+	return &huma.Schema{
+		AnyOf:       []*huma.Schema{{Ref: s.Ref}, {Type: "null"}},
+		Description: s.Description,
+	}
+}
