@@ -34,41 +34,41 @@ func TestAsk(t *testing.T) {
 			}
 			return longwire.Envelope{}, nil
 		}))
-		ask := func(q Question) (*Answer, error, time.Duration) {
+		ask := func(q Question) (*Answer, time.Duration, error) {
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			defer cancel()
 			began := time.Now()
 			a, err := g.Ask(ctx, "a", q)
-			return a, err, time.Since(began)
+			return a, time.Since(began), err
 		}
-		a, err, _ := ask(Question{Type: 1, Data: json.RawMessage(`{"x": 1}`)})
+		a, _, err := ask(Question{Type: 1, Data: json.RawMessage(`{"x": 1}`)})
 		if err != nil || a.Status != "200" || string(a.Data) != `{"heard":"{\"x\":1}"}` || len(a.Key) < 20 {
 			t.Errorf("%+v, %v", a, err)
 		}
-		if a, err, _ = ask(Question{Type: 2}); err != nil || a.Status != "418" || a.Message != "no" {
+		if a, _, err = ask(Question{Type: 2}); err != nil || a.Status != "418" || a.Message != "no" {
 			t.Errorf("%+v, %v", a, err)
 		}
-		if a, err, took := ask(Question{Type: 3}); err != ErrNoAnswer || took != 5*time.Second {
+		if a, took, err := ask(Question{Type: 3}); err != ErrNoAnswer || took != 5*time.Second {
 			t.Errorf("%+v, %v after %v", a, err, took)
 		}
-		if a, err, _ = ask(Question{Type: 5, Raw: []byte("bytes\x00")}); err != nil || string(a.Raw) != "BYTES\x00" || a.Status != "" {
+		if a, _, err = ask(Question{Type: 5, Raw: []byte("bytes\x00")}); err != nil || string(a.Raw) != "BYTES\x00" || a.Status != "" {
 			t.Errorf("%+v, %v", a, err)
 		}
-		if a, err, _ = ask(Question{Type: 6, Raw: []byte("answered with an envelope")}); err != nil || a.Raw != nil || a.Status != "200" {
+		if a, _, err = ask(Question{Type: 6, Raw: []byte("answered with an envelope")}); err != nil || a.Raw != nil || a.Status != "200" {
 			t.Errorf("%+v, %v", a, err)
 		}
-		if a, err, _ = ask(Question{Type: 5, Data: json.RawMessage(`1`), Match: MatchType}); err != nil || !strings.Contains(string(a.Raw), `"DATA":1`) {
+		if a, _, err = ask(Question{Type: 5, Data: json.RawMessage(`1`), Match: MatchType}); err != nil || !strings.Contains(string(a.Raw), `"DATA":1`) {
 			t.Errorf("%+v, %v", a, err)
 		}
 		if _, err := g.Ask(t.Context(), "b", Question{}); err != ErrUnknown {
 			t.Error(err)
 		}
-		if _, err, took := ask(Question{Type: 4}); err != ErrAway || took != 0 {
+		if _, took, err := ask(Question{Type: 4}); err != ErrAway || took != 0 {
 			t.Errorf("%v after %v", err, took)
 		}
 		<-c.Done()
 		synctest.Wait()
-		if _, err, _ := ask(Question{Type: 1}); err != ErrAway {
+		if _, _, err := ask(Question{Type: 1}); err != ErrAway {
 			t.Error(err)
 		}
 		if len(asked) != 7 || asked[2] != ErrNoAnswer.Error() || asked[6] != ErrAway.Error() {
