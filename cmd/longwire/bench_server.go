@@ -53,9 +53,9 @@ func (b *benchServer) run(ctx context.Context) error {
 	}
 	stop, _, release := untilSignal(ctx)
 	defer release()
-	l, err := (&serve{cmd: b.cmd, listen: b.listen, allowAnonymous: b.allowAnonymous}).open(stop)
-	if err != nil {
-		return err
+	l, problem := listenOn(stop, b.listen, b.allowAnonymous)
+	if problem != "" {
+		return fmt.Errorf("%s: %s", setting(b.cmd, "listen"), problem)
 	}
 	fmt.Fprintf(b.cmd.OutOrStdout(), "longwire: listening on %v\n", l.Addr())
 	srv := &longwire.Server{Handler: longwire.HandlerFunc(b.echo)}

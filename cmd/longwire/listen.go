@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"sync"
@@ -17,8 +18,9 @@ import (
 // listen is the command "longwire listen" with its flags.
 type listen struct {
 	peer
-	cmd   *cobra.Command
-	count count
+	cmd    *cobra.Command
+	count  count
+	answer string
 }
 
 func newListen() *cobra.Command {
@@ -34,16 +36,18 @@ A line is {"at":"…","type":"0x0010","size":5,"data":…}: when the message arr
 its type, how many bytes of data it has, and the data. Data that is not JSON stands
 under "text" when it is text, and otherwise under "base64".
 
-A question is printed and answered with status "200" and no data. What answers a
-question is no message and not printed.`,
+A question is printed and answered with status "200", and with --answer as the data.
+What answers a question is no message and not printed.`,
 		Example: `  longwire listen 127.0.0.1:10302
-  longwire listen 127.0.0.1:10302 --id meter-7 --count 1`,
+  longwire listen 127.0.0.1:10302 --id meter-7 --count 1
+  longwire listen 127.0.0.1:10302 --id meter-7 --answer '{"ready":true}'`,
 		Args:              arguments("ADDR"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(cmd *cobra.Command, args []string) error { return l.run(cmd.Context(), args[0]) },
 	}
 	l.cmd.Flags().SortFlags = false
 	l.cmd.Flags().Var(&l.count, "count", "end after so many messages; 0 for never")
+	l.cmd.Flags().StringVar(&l.answer, "answer", "", "`data` of the answers to questions: JSON as it is, other text as a string")
 	l.addFlags(l.cmd)
 	return l.cmd
 }
@@ -65,6 +69,12 @@ func (l *listen) run(ctx context.Context, address string) error {
 	defer end(nil)
 
 	p := &printer{out: l.cmd.OutOrStdout(), left: int(l.count), end: end}
+	switch {
+	case json.Valid([]byte(l.answer)):
+		p.answer = json.RawMessage(l.answer)
+	case l.answer != "":
+		p.answer = l.answer
+	}
 	client.Handler = p
 	ran := make(chan error, 1)
 	go func() { ran <- client.Run(stop) }()
@@ -83,7 +93,8 @@ func (l *listen) run(ctx context.Context, address string) error {
 
 // A printer prints the messages that it handles.
 type printer struct {
-	end func(error) // ends the program; the first error counts
+	end    func(error) // ends the program; the first error counts
+	answer any         // data of the answers to questions
 
 	mu   sync.Mutex
 	out  io.Writer
@@ -100,7 +111,7 @@ type printError struct{ err error }
 func (e *printError) Error() string { return "cannot print a message: " + innermost(e.err).Error() }
 func (e *printError) Unwrap() error { return e.err }
 
-// Handle prints a message. When it is a question, nil answers it.
+// Handle prints a message, and answers it when it is a question.
 func (p *printer) Handle(_ context.Context, m *longwire.Message) (any, error) {
 	l := newLine(m.Type, m.Data)
 	l.At = time.Now().Format("2006-01-02T15:04:05.000Z07:00")
@@ -123,7 +134,10 @@ func (p *printer) Handle(_ context.Context, m *longwire.Message) (any, error) {
 			p.finish(errEnough)
 		}
 	}
-	return nil, nil
+	if m.Key() == "" {
+		return nil, nil
+	}
+	return p.answer, nil
 }
 
 // refuse returns the answer to a message that is not printed: none, when it is no

@@ -25,7 +25,7 @@ func TestServeLeavesNothingRunning(t *testing.T) {
 	stdout, listening := io.Pipe()
 	exit := make(chan int)
 	go func() {
-		exit <- run(ctx, []string{"serve", "--listen", "127.0.0.1:0", "--log-file", filepath.Join(t.TempDir(), "log")}, nil, listening, &stderr)
+		exit <- run(ctx, []string{"serve", "--listen", "127.0.0.1:0", "--http", "off", "--log-file", filepath.Join(t.TempDir(), "log")}, nil, listening, &stderr)
 		listening.Close()
 	}()
 	line := make([]byte, 100)

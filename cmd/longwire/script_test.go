@@ -83,7 +83,7 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	name, flags := args[0], args[1:]
 	cmd := exec.Command("longwire", append([]string{"serve"}, flags...)...)
 	cmd.Dir = ts.MkAbs(".")
-	cmd.Env = append(cmd.Environ(), "LONGWIRE_LISTEN=127.0.0.1:0")
+	cmd.Env = append(cmd.Environ(), "LONGWIRE_LISTEN=127.0.0.1:0", "LONGWIRE_HTTP_ADDRESS=127.0.0.1:0")
 	newServe().Flags().VisitAll(func(f *pflag.Flag) {
 		if v := ts.Getenv(variable(f.Name)); v != "" {
 			cmd.Env = append(cmd.Env, variable(f.Name)+"="+v)

@@ -6,24 +6,27 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
+	"os"
 	"os/signal"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
-	"github.com/longwire/longwire"
 	"github.com/longwire/longwire/frame"
-	"github.com/longwire/longwire/internal/gateway"
+	"github.com/longwire/longwire/internal/config"
 	"github.com/longwire/longwire/internal/logging"
 )
 
-// serve is the command "longwire serve" with its flags.
+// serve is the command "longwire serve" with its flags. All but the file are settings of the
+// configuration; see config.Flag.
 type serve struct {
-	cmd *cobra.Command
+	cmd  *cobra.Command
+	file string
 
 	listen         string
+	http           string
 	allowAnonymous bool
 	maxFrame       size
 	resync         size
@@ -51,26 +54,33 @@ func newServe() *cobra.Command {
 	}
 	s.cmd = &cobra.Command{
 		Use:   "serve",
-		Short: "Hold the connections of boards and answer them",
-		Long: `Serve listens for connections, answers every message with status "200", and logs
-what happens until it receives SIGINT or SIGTERM. It then lets what is in progress
-finish; a second signal ends it at once.
+		Short: "Hold the connections of boards, and let programs ask them over HTTP",
+		Long: `Serve holds the connections of boards, knows which are connected, and answers their
+messages. Other programs ask boards through its HTTP API. SIGINT and SIGTERM let what
+is in progress finish and end it, a second one ends it at once; SIGHUP has it read
+its configuration again without dropping anybody.
 
-It listens on this machine's own address. On an address that others can reach it
-starts only with --allow-anonymous, because anybody there could connect.
+Without a configuration boards connect to 127.0.0.1:10302, programs to
+127.0.0.1:10380, and nobody from outside this machine can do either. It listens on
+an address that others can reach when the configuration has a login, or with
+--allow-anonymous for boards that need none.
 
-Every flag may be given by an environment variable instead: LONGWIRE_LISTEN for
---listen, LONGWIRE_LOG_FILE for --log-file, and so on. The flag wins.`,
+Everything that a flag says can stand in the file as well, or in the environment:
+LONGWIRE_LISTEN for --listen, LONGWIRE_LOG_FILE for --log-file, and so on; the flag
+wins, then the environment, then the file. "longwire config print --defaults" has
+all settings.`,
 		Example: `  longwire serve
-  longwire serve --log-file /var/log/longwire.log --log-max-files 14
+  longwire serve --config /etc/longwire.yaml
   longwire serve --listen :10302 --allow-anonymous --log-format json`,
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return s.run(cmd.Context()) },
 	}
 	f := s.cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&s.listen, "listen", "127.0.0.1:10302", "`address` to listen on; port 0 takes a free one")
-	f.BoolVar(&s.allowAnonymous, "allow-anonymous", false, "let anybody connect who reaches the address")
+	f.StringVar(&s.file, "config", "", "`file` with the configuration")
+	f.StringVar(&s.listen, "listen", "127.0.0.1:10302", "`address` that boards connect to; port 0 takes a free one")
+	f.StringVar(&s.http, "http", "127.0.0.1:10380", "`address` of the HTTP API, or off")
+	f.BoolVar(&s.allowAnonymous, "allow-anonymous", false, "let any board connect that reaches the address")
 	f.Var(&s.maxFrame, "max-frame", "largest frame to accept, head to tail")
 	f.Var(&s.resync, "resync", "bytes of a connection that may be skipped in search of the next frame, before it is closed; 0 closes it at once")
 	f.Var(&s.heartbeat, "heartbeat", "how often to log that all is well, with counts; 0 for never")
@@ -81,98 +91,87 @@ Every flag may be given by an environment variable instead: LONGWIRE_LISTEN for
 	f.Var(&s.logMaxSize, "log-max-size", "size at which a new log file is begun, in whole MiB")
 	f.Var(&s.logMaxAge, "log-max-age", "age at which old log files are deleted, in whole days; 0 for never")
 	f.Var(&s.logMaxFiles, "log-max-files", "how many old log files are kept; 0 for all")
-	fallBackAll(s.cmd)
+	fallBack(s.cmd, "config")
 	completeWord(s.cmd, "log-format", s.logFormat)
 	completeWord(s.cmd, "log-level", s.logLevel)
 	return s.cmd
 }
 
 func (s *serve) run(ctx context.Context) (err error) {
-	if err := s.check(); err != nil {
+	conf, err := s.load()
+	if err != nil {
 		return err
 	}
-	logger, logFile, err := s.logger()
+	level := new(slog.LevelVar)
+	logger, logFile, err := openLog(conf, level, s.cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, logFile.Close()) }()
+	for _, w := range conf.Warnings() {
+		logger.Warn("configuration", "problem", w.Error())
+	}
 
 	stop, abort, release := untilSignal(ctx)
 	defer release()
 	// A log that nobody reads any more is no reason to drop connections.
 	signal.Ignore(syscall.SIGPIPE)
 
-	l, err := s.open(stop)
+	p, err := openServing(stop, conf, logger, level, s.load)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(s.cmd.OutOrStdout(), "longwire: listening on %v\n", l.Addr())
-	g, err := gateway.New(&gateway.Config{
-		Listeners: []gateway.Listener{{
-			Name:           "boards",
-			Socket:         l,
-			AllowAnonymous: s.allowAnonymous,
-			Library:        longwire.Config{MaxFrame: int(s.maxFrame), Resync: int(s.resync)},
-		}},
-		Heartbeat:    time.Duration(s.heartbeat),
-		DrainTimeout: time.Duration(s.drainTimeout),
-	}, logger)
-	if err != nil {
-		return err
-	}
-	return g.Serve(stop, abort)
+	p.announce(s.cmd.OutOrStdout())
+	return p.serve(stop, abort)
 }
 
-// check looks at what the types of the flags do not.
-func (s *serve) check() error {
-	if problem := addressProblem(s.listen, true); problem != "" {
-		return usagef("%s: %s", s.name("listen"), problem)
-	}
-	if err := checkMaxFrame(s.cmd, s.maxFrame); err != nil {
-		return err
-	}
+// load reads the configuration: the file, with the environment over it and the flags
+// over that.
+func (s *serve) load() (*config.Config, error) {
+	over := config.Environment(os.Environ())
+	s.cmd.Flags().Visit(func(f *pflag.Flag) {
+		switch f.Name {
+		case "config":
+		case "http":
+			over = append(over, config.Override{Setting: "http.address", Value: s.http, From: "--http"})
+		default:
+			over = append(over, config.Flag(f.Name, f.Value.String()))
+		}
+	})
+	c, err := config.Load(s.file, over...)
+	problems, several := errors.AsType[config.Problems](err)
 	switch {
-	case s.logMaxSize == 0 || s.logMaxSize%mib != 0:
-		return usagef("%s: %v is not a whole number of MiB", s.name("log-max-size"), &s.logMaxSize)
-	case time.Duration(s.logMaxAge)%day != 0:
-		return usagef("%s: %v is not a whole number of days", s.name("log-max-age"), &s.logMaxAge)
+	case !several:
+		return c, err
+	case len(problems) == 1 && problems[0].From != "":
+		return nil, usagef("%v", problems[0])
+	case len(problems) == 1:
+		return nil, problems[0]
 	}
-	return nil
+	for _, p := range problems {
+		fmt.Fprintln(s.cmd.ErrOrStderr(), p)
+	}
+	return nil, errors.New(number(len(problems), "problem") + " with the configuration")
 }
 
-func (s *serve) logger() (*slog.Logger, io.Closer, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(s.logLevel.chosen)); err != nil {
-		return nil, nil, err
-	}
+// openLog returns what lines are logged to, from the level on.
+func openLog(c *config.Config, level *slog.LevelVar, stderr io.Writer) (*slog.Logger, io.Closer, error) {
+	setLevel(c, level)
 	logger, closer, err := logging.New(logging.Config{
 		Level:      level,
-		Format:     logging.Format(s.logFormat.chosen),
-		File:       s.logFile,
-		MaxSizeMiB: int(s.logMaxSize / mib),
-		MaxAgeDays: int(time.Duration(s.logMaxAge) / day),
-		MaxFiles:   int(s.logMaxFiles),
-		Stderr:     s.cmd.ErrOrStderr(),
+		Format:     logging.Format(c.Log.Format),
+		File:       c.Log.File,
+		MaxSizeMiB: int(c.Log.MaxSize / mib),
+		MaxAgeDays: int(time.Duration(c.Log.MaxAge) / day),
+		MaxFiles:   int(c.Log.MaxFiles),
+		Stderr:     stderr,
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: cannot log to %s: %w", s.name("log-file"), s.logFile, innermost(err))
+		return nil, nil, c.Problem("log.file", "cannot log to %s: %v", c.Log.File, innermost(err))
 	}
 	return logger, closer, nil
 }
 
-// open listens.
-func (s *serve) open(ctx context.Context) (net.Listener, error) {
-	l, err := gateway.Listen(ctx, s.listen, s.allowAnonymous)
-	switch {
-	case errors.Is(err, gateway.ErrOpen):
-		return nil, usagef("%s: others can reach %s, and there is no login yet to keep them out; listen on 127.0.0.1, or let anybody connect with --allow-anonymous (LONGWIRE_ALLOW_ANONYMOUS=true)",
-			s.name("listen"), s.listen)
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("%s: %s is in use by another program; stop that, or choose another port", s.name("listen"), s.listen)
-	case err != nil:
-		return nil, fmt.Errorf("%s: cannot listen on %s: %w", s.name("listen"), s.listen, innermost(err))
-	}
-	return l, nil
+func setLevel(c *config.Config, level *slog.LevelVar) {
+	level.UnmarshalText([]byte(c.Log.Level)) // it is one of slog's words
 }
-
-func (s *serve) name(flag string) string { return setting(s.cmd, flag) }
