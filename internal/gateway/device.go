@@ -48,6 +48,7 @@ type device struct {
 	attributes map[string]string
 	lastClose  LastClose
 	away       *list.Element // in registry.away, nil while it is connected
+	warned     int64         // Unix seconds: when two have taken it from each other
 
 	seen                atomic.Int64 // Unix milliseconds
 	framesIn, framesOut atomic.Int64

@@ -69,7 +69,7 @@ func (g *Gateway) attach(s *session, who identity) error {
 		r.byID[who.id] = d
 		r.sorted = nil
 	}
-	replaced := d.session
+	replaced, contested := d.session, false
 	r.epoch++
 	switch replaced {
 	case nil:
@@ -77,6 +77,7 @@ func (g *Gateway) attach(s *session, who identity) error {
 	case s:
 		replaced = nil
 	default:
+		contested = replaced.isContested(s, d)
 		d.lastClose = LastClose{longwire.ReasonReplaced.String(), s.since.UTC()}
 		g.events.add(Event{Name: EventDisconnect, Device: d.id, Listener: d.listener, RemoteAddr: d.addr, Epoch: d.epoch, Reason: longwire.ReasonReplaced.String()})
 	}
@@ -105,10 +106,31 @@ func (g *Gateway) attach(s *session, who identity) error {
 		others = append(others, replaced)
 		s.port.takeovers.Add(1)
 	}
+	if contested {
+		g.log.Warn("two connections take one identity from each other", "device", who.id,
+			"remote_addr", s.conn.RemoteAddr().String(), "other", replaced.conn.RemoteAddr().String())
+	}
 	for _, other := range others {
 		other.conn.Close(longwire.ReasonReplaced)
 	}
 	return nil
+}
+
+// How short a connection that is replaced must have been for two boards to be suspected
+// of having one identity, and how often that is worth a warning.
+const (
+	shortSession = 10 * time.Second
+	warnEvery    = 60 // seconds
+)
+
+// isContested reports whether two seem to have one identity, when s replaces the session old of
+// a device, at most once a minute for each.
+func (old *session) isContested(s *session, d *device) bool {
+	if s.since.Sub(old.since) > shortSession || s.since.Unix()-d.warned < warnEvery {
+		return false
+	}
+	d.warned = s.since.Unix()
+	return true
 }
 
 // refusal says why a connection may not take the place of one that the device has.

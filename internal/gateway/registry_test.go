@@ -134,6 +134,9 @@ func TestTakeoverTenThousandTimes(t *testing.T) {
 		}
 		synctest.Wait()
 		d := g.want("a", true)
+		if n := len(g.lines("two connections take one identity from each other")); n != 1 {
+			t.Errorf("%d warnings at one time, want one", n)
+		}
 		if s := g.Stats(); s.Devices != 1 || s.Online != 1 || d.Epoch != uint64(rounds) || s.Listeners["boards"].Open != 1 {
 			t.Errorf("epoch %d, %+v", d.Epoch, s)
 		}
