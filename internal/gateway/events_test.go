@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -96,6 +97,9 @@ func TestFrames(t *testing.T) {
 		}
 		if f := frames[0]; f.Direction != Out || f.Type != 7 || f.Size != len(f.Data) {
 			t.Errorf("%+v", f)
+		}
+		if want := `{"data_type":"","call_back_key":"`; !strings.HasPrefix(string(frames[0].Data), want) || !strings.HasSuffix(string(frames[0].Data), `,"status":"200","message":"ok","data":null}`) {
+			t.Errorf("%s", frames[0].Data)
 		}
 		if f := frames[1]; f.Direction != In || f.Type != 8 || f.Size != 5000 || len(f.Data) != maxRecorded {
 			t.Errorf("%+v", f)

@@ -59,7 +59,13 @@ func (s *session) answered(m *longwire.Message, answer any, err error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	enc.Encode(map[string]any{"data_type": m.DataType(), "call_back_key": m.Key(), "status": e.Status, "message": e.Message, "data": e.Data})
+	enc.Encode(struct { // in the order in which the library writes it
+		DataType string `json:"data_type"`
+		Key      string `json:"call_back_key"`
+		Status   string `json:"status"`
+		Message  string `json:"message"`
+		Data     any    `json:"data"`
+	}{m.DataType(), m.Key(), e.Status, e.Message, e.Data})
 	s.out(m.Type, bytes.TrimSpace(b.Bytes()))
 }
 
