@@ -100,7 +100,7 @@ all settings.`,
 func (s *serve) run(ctx context.Context) (err error) {
 	conf, err := s.load()
 	if err != nil {
-		return err
+		return s.explain(err)
 	}
 	level := new(slog.LevelVar)
 	logger, logFile, err := openLog(conf, level, s.cmd.ErrOrStderr())
@@ -138,20 +138,25 @@ func (s *serve) load() (*config.Config, error) {
 			over = append(over, config.Flag(f.Name, f.Value.String()))
 		}
 	})
-	c, err := config.Load(s.file, over...)
-	problems, several := errors.AsType[config.Problems](err)
+	return config.Load(s.file, over...)
+}
+
+// explain makes an error of load one that the command can end with. Where there are several
+// problems it prints a line for each.
+func (s *serve) explain(err error) error {
+	problems, is := errors.AsType[config.Problems](err)
 	switch {
-	case !several:
-		return c, err
+	case !is:
+		return err
 	case len(problems) == 1 && problems[0].From != "":
-		return nil, usagef("%v", problems[0])
+		return usagef("%v", problems[0])
 	case len(problems) == 1:
-		return nil, problems[0]
+		return problems[0]
 	}
 	for _, p := range problems {
 		fmt.Fprintln(s.cmd.ErrOrStderr(), p)
 	}
-	return nil, errors.New(number(len(problems), "problem") + " with the configuration")
+	return errors.New(number(len(problems), "problem") + " with the configuration")
 }
 
 // openLog returns what lines are logged to, from the level on.

@@ -38,7 +38,7 @@ func settingsByVariable() map[string]string {
 
 // notSettings are the variables that other commands read, or that say where the
 // configuration is.
-var notSettings = []string{variablePrefix + "CONFIG", variablePrefix + "ID", variablePrefix + "TOKEN", variablePrefix + "SLEEP", variablePrefix + "SLEEP_TYPE"}
+var notSettings = []string{variablePrefix + "CONFIG", variablePrefix + "ID", variablePrefix + "TOKEN", variablePrefix + "API", variablePrefix + "API_TOKEN", variablePrefix + "CONTEXT", variablePrefix + "TOKEN_FILE", variablePrefix + "CA_FILE", variablePrefix + "SLEEP", variablePrefix + "SLEEP_TYPE"}
 
 // Environment returns what the variables of an environment, each NAME=value, say: one
 // for each setting, as LONGWIRE_HTTP_ADDRESS for http.address. Those of a listener are

@@ -47,6 +47,7 @@ const (
 type feed struct {
 	mu    sync.Mutex
 	ring  [keepEvents]Event
+	start uint64        // id of the first of this run
 	first uint64        // id of the oldest that is remembered
 	next  uint64        // id of the next
 	size  int           // bytes of messages
@@ -55,8 +56,8 @@ type feed struct {
 
 // init begins with ids that are larger than those of any run before.
 func (f *feed) init(now time.Time) {
-	f.next = uint64(now.UnixMicro())
-	f.first = f.next
+	f.start = uint64(now.UnixMicro())
+	f.first, f.next = f.start, f.start
 }
 
 func (f *feed) add(e Event) {
@@ -87,7 +88,8 @@ func (g *Gateway) LastEvent() uint64 {
 }
 
 // Events returns events behind the one with the id after, at most limit, and waits until
-// there is one or ctx ends. Missed is how many there have been that are not remembered any more.
+// there is one or ctx ends. Missed is how many there have been that are not remembered any more, and at least 1
+// where after is an event of an earlier run of the gateway.
 func (g *Gateway) Events(ctx context.Context, after uint64, limit int) (events []Event, missed uint64, err error) {
 	f := &g.events
 	for {
@@ -96,7 +98,11 @@ func (g *Gateway) Events(ctx context.Context, after uint64, limit int) (events [
 			after = f.next - 1
 		}
 		if from := after + 1; from < f.first {
-			if after > 0 {
+			switch {
+			case after == 0: // whoever wants all that there is misses nothing
+			case from < f.start:
+				missed = max(f.first-f.start, 1) // and nobody knows how many of the run before
+			default:
 				missed = f.first - from
 			}
 			after = f.first - 1

@@ -72,6 +72,12 @@ func TestEventsThatAreNotRememberedAnyMore(t *testing.T) {
 	if err != nil || missed != 1000 || events[0].Device != "1000" {
 		t.Errorf("%+v, %d, %v", events[:1], missed, err)
 	}
+	if events, missed, err = f.Events(t.Context(), from-1_000_000, 1); err != nil || missed != 1000 {
+		t.Errorf("behind an event of an earlier run: %+v, %d, %v", events, missed, err)
+	}
+	if events, missed, err = f.Events(t.Context(), 0, 1); err != nil || missed != 0 {
+		t.Errorf("from the beginning: %+v, %d, %v", events, missed, err)
+	}
 	for range 1000 {
 		f.events.add(Event{Raw: make([]byte, maxEventData)})
 	}
