@@ -30,6 +30,8 @@ func TestImports(t *testing.T) {
 		}, "the codec knows io, not networks, and no package of this module"},
 		{"internal/gateway", func(p string) bool { return standard(p) || p == module || p == module+"/frame" },
 			"the gateway stands on the library's exported API alone; the big dependencies have packages of their own"},
+		{"internal/client", func(p string) bool { return standard(p) || p == module || p == module+"/internal/gateway" },
+			"the client of the API knows the names in it, and nothing of how it is served"},
 		{"internal/config", func(p string) bool {
 			return standard(p) || p == module || p == module+"/frame" || strings.HasPrefix(p, "go.yaml.in/yaml/v4")
 		}, "the configuration knows the library's settings and YAML, and is the one importer of that"},

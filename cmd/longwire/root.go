@@ -61,9 +61,11 @@ func newRoot() *cobra.Command {
 		Long: `Longwire is for boards, meters and gateways that keep a TCP connection open
 and speak in small binary frames over it.
 
-"longwire serve" answers them, "longwire send" and "longwire listen" talk to
-whatever speaks in such frames, and "longwire bench" measures it. "longwire config"
-is about the configuration of serve, and "longwire token" makes a token for a login.
+"longwire serve" holds their connections and lets programs ask them; "longwire
+devices", "ask", "push", "events" and others do that from a shell. "longwire send"
+and "longwire listen" talk to whatever speaks in such frames, and "longwire bench"
+measures it. "longwire config" is about the configuration of serve, and "longwire
+token" makes a token for a login.
 
 The exit status of each command is 0 when it did what it was asked for, 1 when
 it could not, and 2 when it was called in a wrong way.`,
@@ -79,6 +81,7 @@ it could not, and 2 when it was called in a wrong way.`,
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(newHelp())
 	root.AddCommand(newServe(), newSend(), newListen(), newBench(), newConfig(), newToken(), newVersion())
+	root.AddCommand(newDevices(), newAsk(), newPush(), newEvents(), newKick(), newDrain(), newReload(), newContext())
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
 		if c.Name() == "completion" {
