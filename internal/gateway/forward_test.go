@@ -36,7 +36,7 @@ func TestAck(t *testing.T) {
 			w.WriteFrame(typ, []byte("plain"))
 			w.WriteFrame(typ, []byte(`{"call_back_key":"asked","data":1}`))
 		}
-		got := ""
+		var got strings.Builder
 		for range 5 {
 			f, err := r.Next()
 			if err != nil {
@@ -46,10 +46,10 @@ func TestAck(t *testing.T) {
 				Key string `json:"call_back_key"`
 			}
 			json.Unmarshal(f.Data, &e)
-			got += fmt.Sprintf("%d%s ", f.Type, e.Key)
+			got.WriteString(fmt.Sprintf("%d%s ", f.Type, e.Key))
 		}
-		if want := "1 1asked 2asked 4 4asked "; got != want {
-			t.Errorf("answers %q, want %q", got, want)
+		if want := "1 1asked 2asked 4 4asked "; got.String() != want {
+			t.Errorf("answers %q, want %q", got.String(), want)
 		}
 		synctest.Wait()
 		if all, _ := g.Devices(Query{Limit: 1}); all[0].FramesIn != 8 || all[0].FramesOut != 5 {

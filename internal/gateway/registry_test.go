@@ -93,12 +93,12 @@ func TestTakeover(t *testing.T) {
 		second.Close(longwire.ReasonClosed)
 		synctest.Wait()
 		g.want("a", false)
-		names := ""
+		var names strings.Builder
 		for _, e := range g.eventNames(EventDisconnect) {
-			names += fmt.Sprint(e.Device, " ", e.Reason, ", ")
+			names.WriteString(fmt.Sprint(e.Device, " ", e.Reason, ", "))
 		}
-		if names != "a replaced, a peer_closed, " {
-			t.Errorf("ends: %s", names)
+		if names.String() != "a replaced, a peer_closed, " {
+			t.Errorf("ends: %s", names.String())
 		}
 		if s := g.Stats().Listeners["boards"]; s.LoginsRefused != 4 || s.Takeovers != 1 {
 			t.Errorf("%+v", s)
