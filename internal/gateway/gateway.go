@@ -118,6 +118,9 @@ func (g *Gateway) Serve(stop, abort context.Context) error {
 			return nil
 		case <-g.drain:
 			stopBeat()
+			if stop.Err() != nil {
+				because = context.Cause(stop)
+			}
 			g.leave(abort, served, because)
 			return nil
 		}

@@ -59,7 +59,7 @@ func (s *Server) events(_ context.Context, in *eventsInput) (*huma.StreamRespons
 		if err != nil {
 			return nil, newProblem(http.StatusBadRequest, "The id of an event is a number.")
 		}
-		after = n
+		after = min(n, after) // it may be of a gateway whose clock was ahead
 	}
 	if s.streams.Add(1) > maxStreams {
 		s.streams.Add(-1)

@@ -195,6 +195,10 @@ func TestEventsKeepAlive(t *testing.T) {
 			seen = id
 		}
 		<-done
+		ahead := s.listen("?from=18446744073709551615") // from a gateway whose clock was
+		if e, err := ahead.next(); err != nil || e.id != fmt.Sprint(s.g.LastEvent()) {
+			t.Errorf("%+v, %v", e, err)
+		}
 	})
 }
 

@@ -117,6 +117,20 @@ func (s *Server) describe() {
 	schemas.Map()["Device"].Properties["last_close"] = orNull(schemas.Map()["Device"].Properties["last_close"])
 
 	event := schemas.Schema(reflect.TypeFor[gateway.Event](), true, "")
+	// How wide an int is here is not the client's business; and int32 has no room for all types.
+	for _, schema := range schemas.Map() {
+		for _, field := range schema.Properties {
+			if field.Type == huma.TypeInteger {
+				field.Format = ""
+			}
+		}
+	}
+	for _, p := range doc.Paths["/v1/devices"].Get.Parameters {
+		if p.Schema.Type == huma.TypeInteger {
+			p.Schema.Format = ""
+		}
+	}
+
 	lost := &huma.Schema{
 		Type:       huma.TypeObject,
 		Properties: map[string]*huma.Schema{"count": {Type: huma.TypeInteger}},

@@ -77,6 +77,8 @@ func (s *Server) Drain() {
 // Serve serves the requests of a listener until ctx ends, closes it, and returns nil. What
 // is in progress then may take 5 seconds more; event streams end at once. A server that has
 // stopped cannot serve again. An error means that serving could not go on.
+//
+// The listener must not speak TLS itself: see Config.TLS.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	srv := &http.Server{
 		Handler:           s,

@@ -233,6 +233,9 @@ func TestResponseThatNobodyReads(t *testing.T) {
 		if err != nil || len(b) > 100 {
 			t.Errorf("%d bytes, %v, after %v", len(b), err, time.Since(began))
 		}
+		if log := s.log.String(); log != "" { // a stranger cannot fill it
+			t.Error(log)
+		}
 	})
 }
 

@@ -99,8 +99,7 @@ func checkNames(dec *json.Decoder, t reflect.Type, path string) error {
 
 // fieldOf returns the type of the field that has that name in JSON.
 func fieldOf(t reflect.Type, name string) (reflect.Type, bool) {
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		if tag, _, _ := strings.Cut(f.Tag.Get("json"), ","); tag == name && f.IsExported() {
 			return f.Type, true
 		}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -95,71 +96,70 @@ func board(t *testing.T, network *longwiretest.Network, hello longwire.Hello, h 
 }
 
 func TestMetrics(t *testing.T) {
-	g, h, network := serve(t)
-	c := board(t, network, longwire.Hello{ID: "a"}, func(_ context.Context, m *longwire.Message) (any, error) {
-		switch m.Type {
-		case 2:
-			return longwire.NoAnswer, nil
-		case 3:
-			return nil, longwire.Errorf("500", "broken")
+	synctest.Test(t, func(t *testing.T) {
+		g, h, network := serve(t)
+		c := board(t, network, longwire.Hello{ID: "a"}, func(_ context.Context, m *longwire.Message) (any, error) {
+			switch m.Type {
+			case 2:
+				return longwire.NoAnswer, nil
+			case 3:
+				return nil, longwire.Errorf("500", "broken")
+			}
+			return nil, nil
+		})
+		ask := func(id string, kind longwire.Type) {
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			g.Ask(ctx, id, gateway.Question{Type: kind})
 		}
-		return nil, nil
+		ask("a", 1)
+		ask("a", 2)
+		ask("a", 3)
+		ask("a", 0xFF00)
+		ask("nobody", 1) // no question was asked
+		got := scrape(t, h)
+		for name, want := range map[string]float64{
+			"longwire_devices": 1, "longwire_devices_online": 1, "longwire_forward_failed_total": 0,
+		} {
+			if v := value(t, got, name); v != want {
+				t.Errorf("%s is %v, want %v", name, v, want)
+			}
+		}
+		for name, want := range map[string]float64{
+			"longwire_connections": 1, "longwire_connections_opened_total": 1, "longwire_logins_refused_total": 0, "longwire_takeovers_total": 0,
+			"longwire_late_answers_total": 0, "longwire_messages_refused_total": 0, "longwire_messages_dropped_total": 0,
+			"longwire_connections_unadmitted": 0, "longwire_waiting_bytes": 0, "longwire_unfinished_bytes": 0, "longwire_unsent_bytes": 0,
+		} {
+			if v := value(t, got, name, "listener=hall"); v != want {
+				t.Errorf("%s is %v, want %v", name, v, want)
+			}
+		}
+		for outcome, want := range map[string]float64{"ok": 2, "no_answer": 1, "error": 1, "away": 0, "busy": 0} {
+			if v := value(t, got, "longwire_ask_duration_seconds", "outcome="+outcome); v != want {
+				t.Errorf("%s: %v, want %v", outcome, v, want)
+			}
+		}
+		// The hello and its answer, two questions answered, one not.
+		for direction, want := range map[string]float64{"in": 3, "out": 4} {
+			frames := value(t, got, "longwire_frames_total", "direction="+direction, "listener=hall")
+			bytes := value(t, got, "longwire_bytes_total", "direction="+direction, "listener=hall")
+			if frames != want || bytes < 8*frames || bytes > 200*frames {
+				t.Errorf("%s: %v frames, want %v; %v bytes", direction, frames, want, bytes)
+			}
+		}
+		c.Close(longwire.ReasonClosed)
+		synctest.Wait()
+		got = scrape(t, h)
+		if v := value(t, got, "longwire_connections_closed_total", "listener=hall", "reason=peer_closed"); v != 1 {
+			t.Errorf("closed by the peer: %v", v)
+		}
+		if v := value(t, got, "longwire_connections_closed_total", "listener=hall", "reason=kicked"); v != 0 {
+			t.Errorf("kicked: %v", v)
+		}
+		if got["go_goroutines"] == nil || got["process_resident_memory_bytes"] == nil {
+			t.Error("nothing of the process")
+		}
 	})
-	ask := func(id string, kind longwire.Type) {
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		defer cancel()
-		g.Ask(ctx, id, gateway.Question{Type: kind})
-	}
-	ask("a", 1)
-	ask("a", 2)
-	ask("a", 3)
-	ask("a", 0xFF00)
-	ask("nobody", 1) // no question was asked
-	got := scrape(t, h)
-	for name, want := range map[string]float64{
-		"longwire_devices": 1, "longwire_devices_online": 1, "longwire_forward_failed_total": 0,
-	} {
-		if v := value(t, got, name); v != want {
-			t.Errorf("%s is %v, want %v", name, v, want)
-		}
-	}
-	for name, want := range map[string]float64{
-		"longwire_connections": 1, "longwire_connections_opened_total": 1, "longwire_logins_refused_total": 0, "longwire_takeovers_total": 0,
-		"longwire_late_answers_total": 0, "longwire_messages_refused_total": 0, "longwire_messages_dropped_total": 0,
-		"longwire_connections_unadmitted": 0, "longwire_waiting_bytes": 0, "longwire_unfinished_bytes": 0, "longwire_unsent_bytes": 0,
-	} {
-		if v := value(t, got, name, "listener=hall"); v != want {
-			t.Errorf("%s is %v, want %v", name, v, want)
-		}
-	}
-	for outcome, want := range map[string]float64{"ok": 2, "no_answer": 1, "error": 1, "away": 0, "busy": 0} {
-		if v := value(t, got, "longwire_ask_duration_seconds", "outcome="+outcome); v != want {
-			t.Errorf("%s: %v, want %v", outcome, v, want)
-		}
-	}
-	// The hello and its answer, two questions answered, one not.
-	for direction, want := range map[string]float64{"in": 3, "out": 4} {
-		frames := value(t, got, "longwire_frames_total", "direction="+direction, "listener=hall")
-		bytes := value(t, got, "longwire_bytes_total", "direction="+direction, "listener=hall")
-		if frames != want || bytes < 8*frames || bytes > 200*frames {
-			t.Errorf("%s: %v frames, want %v; %v bytes", direction, frames, want, bytes)
-		}
-	}
-	after := g.LastEvent()
-	c.Close(longwire.ReasonClosed)
-	if _, _, err := g.Events(t.Context(), after, 1); err != nil {
-		t.Fatal(err)
-	}
-	got = scrape(t, h)
-	if v := value(t, got, "longwire_connections_closed_total", "listener=hall", "reason=peer_closed"); v != 1 {
-		t.Errorf("closed by the peer: %v", v)
-	}
-	if v := value(t, got, "longwire_connections_closed_total", "listener=hall", "reason=kicked"); v != 0 {
-		t.Errorf("kicked: %v", v)
-	}
-	if got["go_goroutines"] == nil || got["process_resident_memory_bytes"] == nil {
-		t.Error("nothing of the process")
-	}
 }
 
 func TestOutcomes(t *testing.T) {
