@@ -77,17 +77,19 @@ func (p *serving) openHTTP(ctx context.Context) (err error) {
 		return p.conf.Problem("http.address", "%s", problem)
 	}
 	p.http = socket
+	var secure *tls.Config
 	if c.TLS != nil {
 		if p.cert, err = newCertificate(c.TLS); err != nil {
 			return fmt.Errorf("http.tls: %w", err)
 		}
-		p.http = tls.NewListener(p.http, &tls.Config{GetCertificate: p.cert.get, NextProtos: []string{"h2", "http/1.1"}})
+		secure = &tls.Config{GetCertificate: p.cert.get}
 	}
 	address, _ := p.http.Addr().(*net.TCPAddr)
 	p.api, err = httpapi.New(p.gateway, httpapi.Config{
 		Tokens:       tokens,
 		Loopback:     address != nil && address.IP.IsLoopback(),
 		AllowedHosts: c.AllowedHosts,
+		TLS:          secure,
 		MaxBody:      int64(c.MaxBody),
 		MaxWait:      time.Duration(c.Timeout),
 		Reload:       p.reload,
@@ -161,6 +163,9 @@ func (p *serving) serve(stop, abort context.Context) error {
 				p.gateway.Drain()
 			}
 		})
+	}
+	if p.api != nil {
+		defer context.AfterFunc(stop, p.api.Drain)() // and /readyz says so
 	}
 	err := p.gateway.Serve(stop, abort)
 	end()
