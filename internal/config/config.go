@@ -51,7 +51,7 @@ type HTTP struct {
 	TLS          *Certificate    `yaml:"tls" change:"restart" doc:"Speak HTTPS. The files are read again at a reload."`
 	MaxBody      Size            `yaml:"max_body" change:"restart" doc:"Largest body of a request."`
 	Timeout      Duration        `yaml:"timeout" change:"restart" doc:"The longest that a request may ask to wait for a board."`
-	AllowedHosts []string        `yaml:"allowed_hosts" change:"restart" doc:"Names that a request may be for, besides localhost and IP addresses, without a port. Others are refused: they may come from a page in somebody's browser."`
+	AllowedHosts []string        `yaml:"allowed_hosts" change:"restart" doc:"Names that a request may be for, besides localhost and loopback addresses, without a port. Others are refused: they may come from a page in somebody's browser."`
 
 	file map[string]Hash // what stands in TokensFile
 }
