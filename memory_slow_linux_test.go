@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"regexp"
-	"strconv"
 	"testing"
 	"time"
 
@@ -28,20 +26,6 @@ func init() {
 		fmt.Scanln(&word)
 		fmt.Println("closed", srv.Stats().Closed)
 	}
-}
-
-// resident returns the memory of a process, in bytes.
-func resident(t *testing.T, pid int) int {
-	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	kib, err := strconv.Atoi(string(regexp.MustCompile(`VmRSS:\s+(\d+) kB`).FindSubmatch(status)[1]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return kib << 10
 }
 
 // Faults row 27: with GOMEMLIMIT at 96 MiB, 500 peers that send 20 MB/s of questions and
@@ -82,7 +66,7 @@ func TestMemoryLimit(t *testing.T) {
 				t.Fatal(err)
 			}
 			worst = max(worst, time.Since(began))
-			most = max(most, resident(t, server.cmd.Process.Pid))
+			most = max(most, server.memory("VmRSS"))
 			time.Sleep(50 * time.Millisecond) // the pace of the honest one
 		}
 		server.tell("count")

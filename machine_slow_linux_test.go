@@ -1,0 +1,112 @@
+//go:build slow
+
+package longwire_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// How much of a machine other programs may take for figures of time to be judged. During an
+// attack a server has more to do, and so waits longer for a processor that others want too: that
+// is the machine's doing, and is felt first in p99.
+const (
+	mostForP99  = 0.15
+	mostForTime = 0.60
+)
+
+// busy is by how much a machine that has other things to do may be late.
+const busy = 500 * time.Millisecond
+
+// A machine tells what other programs do meanwhile.
+type machine struct {
+	t      *testing.T
+	began  time.Time
+	before time.Duration
+}
+
+func watchMachine(t *testing.T) *machine {
+	t.Helper()
+	before, _ := accounted(t)
+	return &machine{t: t, began: time.Now(), before: before}
+}
+
+// others returns which share of the processors' time other programs have taken: others than
+// this one and its children.
+func (m *machine) others() float64 {
+	m.t.Helper()
+	now, processors := accounted(m.t)
+	return 1 - (now-m.before).Seconds()/time.Since(m.began).Seconds()/float64(processors)
+}
+
+// want fails the test when something was not in time, unless other programs took so much that
+// this says nothing.
+func (m *machine) want(inTime bool, format string, args ...any) {
+	m.t.Helper()
+	switch others := m.others(); {
+	case inTime:
+	case others > mostForTime:
+		m.t.Logf("not judged, as other programs took %.0f %%: %s", 100*others, fmt.Sprintf(format, args...))
+	default:
+		m.t.Errorf(format, args...)
+	}
+}
+
+// accounted returns the time for which the processors have been idle or have worked for this
+// program and its children, and how many they are.
+func accounted(t *testing.T) (sum time.Duration, processors int) {
+	t.Helper()
+	const tick = 10 * time.Millisecond // the kernel's unit
+	stat, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, _, _ := strings.Cut(string(stat), "\n")
+	f := numbers(strings.Fields(all))
+	sum = time.Duration(f[4]+f[5]) * tick // idle, and waiting for a disk
+	me := os.Getpid()
+	processes, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, p := range processes {
+		stat, _ := os.ReadFile(p) // it may be gone
+		name := strings.LastIndex(string(stat), ")")
+		if name < 0 {
+			continue
+		}
+		f := numbers(strings.Fields(string(stat[name+1:]))) // from its state on, see proc_pid_stat(5)
+		switch parent, own, children := f[1], f[11]+f[12], f[13]+f[14]; {
+		case p == fmt.Sprintf("/proc/%d/stat", me):
+			sum += time.Duration(own+children) * tick
+		case parent == me:
+			sum += time.Duration(own) * tick
+		}
+	}
+	return sum, strings.Count(string(stat), "\ncpu")
+}
+
+// numbers returns the numbers that the words are, and 0 for those that are none.
+func numbers(words []string) (n []int) {
+	for _, w := range words {
+		i, _ := strconv.Atoi(w)
+		n = append(n, i)
+	}
+	return n
+}
+
+// underRaceDetector reports whether this program, and so its processes, were built with the
+// race detector, which makes figures of memory and of p99 say nothing.
+var underRaceDetector = sync.OnceValue(func() bool {
+	info, _ := debug.ReadBuildInfo()
+	for _, s := range info.Settings {
+		if s.Key == "-race" {
+			return s.Value == "true"
+		}
+	}
+	return false
+})
