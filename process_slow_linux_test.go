@@ -58,12 +58,15 @@ func init() {
 		ended := make(chan os.Signal, 1)
 		signal.Notify(ended, syscall.SIGTERM)
 		go srv.Serve(l)
-		go answerLines(map[string]func() any{
-			"stats":    func() any { return srv.Stats() },
-			"collect":  func() any { return collect() },
-			"arrivals": func() any { return arrivals.most(time.Second) },
-		})
 		fmt.Println("listening", l.Addr())
+		go func() {
+			answerLines(map[string]func() any{
+				"stats":    func() any { return srv.Stats() },
+				"collect":  func() any { return collect() },
+				"arrivals": func() any { return arrivals.most(time.Second) },
+			})
+			os.Exit(1) // the test is over, however it ended
+		}()
 		<-ended
 		ctx, cancel := context.WithTimeout(context.Background(), s.Drain)
 		defer cancel()
@@ -72,7 +75,7 @@ func init() {
 }
 
 // answerLines answers each line on standard input that is a word it knows with that word and a
-// value, in JSON.
+// value, in JSON. It returns when the test is over.
 func answerLines(words map[string]func() any) {
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		if value, ok := words[in.Text()]; ok {

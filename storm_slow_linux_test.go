@@ -68,7 +68,7 @@ func init() {
 func TestReconnectStorm(t *testing.T) {
 	const rate = 2000
 	both(t, func(t *testing.T, portable bool) {
-		first := startServer(t, setup{Strangers: true})
+		first := startServer(t, setup{Strangers: true, Limits: longwire.Limits{Strangers: -1}})
 		second := startServer(t, setup{Portable: portable, Strangers: true, Limits: longwire.Limits{AcceptRate: rate}})
 		t.Setenv("LONGWIRE_TEST_ADDR", first.addr)
 		t.Setenv("LONGWIRE_TEST_NEXT_ADDR", second.addr)
