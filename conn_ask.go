@@ -142,6 +142,7 @@ func (m *Message) decodeAnswer(answer any) error {
 type asks struct {
 	byKey  map[string]*ask
 	byType map[Type]*ask
+	turns  int // questions that wait until another one of their type has been answered
 }
 
 // An ask waits for one answer. Who removes it from asks, under Conn.mu, sends one
@@ -154,6 +155,7 @@ type ask struct {
 	gone   chan struct{} // closed when it is no longer in asks
 }
 
+// none reports whether no question is in flight.
 func (a *asks) none() bool { return a == nil || len(a.byKey)+len(a.byType) == 0 }
 
 // answeredBy gives the message to the question that it answers, if there is one.
@@ -233,19 +235,26 @@ func (c *Conn) expectType(ctx context.Context, t Type) (*ask, error) {
 		if err := c.askableLocked(); err != nil {
 			return nil, err
 		}
-		before := c.asks.byType[t]
+		waiting := c.asks
+		before := waiting.byType[t]
 		if before == nil {
 			break
 		}
+		waiting.turns++
 		c.mu.Unlock()
 		yield(ctx)
+		var err error
 		select {
 		case <-before.gone:
 		case <-ctx.Done():
-			c.mu.Lock()
-			return nil, fmt.Errorf("another question of the type is in flight: %w", context.Cause(ctx))
+			err = fmt.Errorf("another question of the type is in flight: %w", context.Cause(ctx))
 		}
 		c.mu.Lock()
+		waiting.turns--
+		if err != nil {
+			c.trimAsksLocked()
+			return nil, err
+		}
 	}
 	if c.asks.byType == nil {
 		c.asks.byType = make(map[Type]*ask)
@@ -264,7 +273,7 @@ func (c *Conn) askableLocked() error {
 		return errors.New("the peer is not admitted yet; Admit can Push and Receive")
 	case c.ended != 0:
 		return c.parting
-	case c.asks != nil && len(c.asks.byKey)+len(c.asks.byType) >= c.end.Limits.Questions:
+	case c.asks != nil && len(c.asks.byKey)+len(c.asks.byType)+c.asks.turns >= c.end.Limits.Questions:
 		return ErrTooManyQuestions
 	}
 	if c.asks == nil {
@@ -281,13 +290,18 @@ func (c *Conn) forget(q *ask) {
 	default:
 		c.asks.remove(q)
 	}
-	if c.asks.none() {
-		c.asks = nil
-	}
+	c.trimAsksLocked()
 	why, settled := c.parting, c.settledLocked()
 	c.mu.Unlock()
 	if settled {
 		c.close(why, true)
+	}
+}
+
+// trimAsksLocked lets go of asks when nobody asks any more.
+func (c *Conn) trimAsksLocked() {
+	if c.asks != nil && c.asks.none() && c.asks.turns == 0 {
+		c.asks = nil
 	}
 }
 

@@ -49,8 +49,8 @@ type Limits struct {
 	FrameRate, ByteRate int
 
 	// Questions is how many questions of this side may wait for their answers on one
-	// connection; Ask returns [ErrTooManyQuestions] beyond. Zero means 1,024;
-	// negative means no limit.
+	// connection, with those of AskByType that wait for their turn; Ask returns
+	// [ErrTooManyQuestions] beyond. Zero means 1,024; negative means no limit.
 	Questions int
 
 	// Handlers is how many handlers may run at a time; messages wait for their turn.

@@ -272,6 +272,50 @@ func TestTooManyQuestions(t *testing.T) {
 	})
 }
 
+// Questions by type that wait for their turn have a place among the others.
+func TestTooManyQuestionsByType(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := serve(t, memory(&longwiretest.Network{}), &longwire.Server{Config: &longwire.Config{Limits: longwire.Limits{Questions: 3}}})
+		p := b.peer()
+		c := b.only()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		asked := make(chan error)
+		for _, ctx := range []context.Context{t.Context(), t.Context(), ctx} {
+			go func() { asked <- c.AskByType(ctx, 5, nil, nil) }()
+			synctest.Wait()
+		}
+		wantFull := func(when string) {
+			t.Helper()
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			if err := c.AskByType(ctx, 5, nil, nil); !errors.Is(err, longwire.ErrTooManyQuestions) {
+				t.Errorf("%s: one more of the type: %v", when, err)
+			}
+			if err := c.Ask(ctx, 6, nil, nil); !errors.Is(err, longwire.ErrTooManyQuestions) {
+				t.Errorf("%s: one more with a key: %v", when, err)
+			}
+		}
+		wantFull("one is asked, two wait")
+		if err := <-asked; !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the one that waits for a second: %v", err)
+		}
+		go func() { asked <- c.Ask(t.Context(), 6, nil, nil) }()
+		synctest.Wait()
+		wantFull("one has left, and one with a key has come")
+		p.wantFrame(5)
+		p.sendFrame(6, answer(p.wantQuestion(6, "null"), "200", "null"))
+		p.sendFrame(5, "fine")
+		p.wantFrame(5) // of the one that had to wait
+		p.sendFrame(5, "fine")
+		for range 3 {
+			if err := <-asked; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
 // Faults row 54.
 func TestHandlersAreLimited(t *testing.T) {
 	overNetworks(t, func(t *testing.T, n network) {
