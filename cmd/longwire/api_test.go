@@ -297,6 +297,25 @@ func TestAPIErrors(t *testing.T) {
 	}
 }
 
+// Whoever was not told is counted by the reason, and is a failure.
+func TestBroadcastCounts(t *testing.T) {
+	at := newAPITest(t)
+	for body, want := range map[string]string{
+		`{"queued":3}`: "",
+		`{"queued":3,"full":1,"misfit":2,"away":1}`: "1 device not connected, 1 device without room for it, 2 devices without a frame that it fits in",
+		`{"misfit":1}`: "1 device without a frame that it fits in",
+	} {
+		status := exitDone
+		if want != "" {
+			status, want = exitFailed, "longwire push: not all have been told: "+want+"\n"
+		}
+		_, stderr := at.want(status, "push", "--all", "1", "1", "--api", at.gateway(responds(200, "application/json", body)))
+		if stderr != want {
+			t.Errorf("%s: %s, want %s", body, stderr, want)
+		}
+	}
+}
+
 // A certificate of a private authority is checked as any other.
 func TestCAFile(t *testing.T) {
 	at := newAPITest(t)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/longwire/longwire/internal/client"
 	"github.com/longwire/longwire/internal/config"
+	"github.com/longwire/longwire/internal/gateway"
 )
 
 // push is the command "longwire push" with its flags.
@@ -31,8 +32,9 @@ func newPush() *cobra.Command {
 
 With --all, --group or --id it goes to all devices of these that are connected, and
 counts are printed: queued are those that it is on its way to, full those that have
-left so much unread that there was no room, and away those of --id that are not
-connected. The exit status is 0 when there are none of the last two.
+left so much unread that there was no room, misfit those whose listener has no frame
+that it fits in, and away those of --id that are not connected. The exit status is 0
+when there are none of the last three.
 
 ` + aboutData + `
 
@@ -114,11 +116,11 @@ func (p *push) broadcast(ctx context.Context, typ, data string) error {
 }
 
 // show prints counts. It is an error when somebody was not told.
-func (p *push) show(counts client.Counts, body []byte) (err error) {
+func (p *push) show(counts gateway.BroadcastCounts, body []byte) (err error) {
 	if p.asJSON {
 		err = p.printJSON(body)
 	} else {
-		err = p.print(fmt.Appendf(nil, "queued %d, full %d, away %d\n", counts.Queued, counts.Full, counts.Away))
+		err = p.print(fmt.Appendf(nil, "queued %d, full %d, misfit %d, away %d\n", counts.Queued, counts.Full, counts.Misfit, counts.Away))
 	}
 	if err != nil {
 		return err
@@ -129,6 +131,9 @@ func (p *push) show(counts client.Counts, body []byte) (err error) {
 	}
 	if counts.Full > 0 {
 		missed = append(missed, number(counts.Full, "device")+" without room for it")
+	}
+	if counts.Misfit > 0 {
+		missed = append(missed, number(counts.Misfit, "device")+" without a frame that it fits in")
 	}
 	if len(missed) > 0 {
 		return fmt.Errorf("not all have been told: %s", strings.Join(missed, ", "))

@@ -58,16 +58,9 @@ type Target struct {
 	Groups []string `json:"groups,omitempty"`
 }
 
-// Counts says what has become of a broadcast.
-type Counts struct {
-	Queued int `json:"queued"` // devices that it is on its way to
-	Full   int `json:"full"`   // that have no room for it
-	Away   int `json:"away"`   // of the ids that are not connected
-}
-
 // Broadcast tells many devices something. It returns the counts, and them as the JSON that the
 // gateway responded.
-func (c *Client) Broadcast(ctx context.Context, to Target, m Message) (counts Counts, body json.RawMessage, err error) {
+func (c *Client) Broadcast(ctx context.Context, to Target, m Message) (counts gateway.BroadcastCounts, body json.RawMessage, err error) {
 	body, err = c.do(ctx, call{method: http.MethodPost, path: "/v1/broadcast", body: struct {
 		To Target `json:"to"`
 		messageBody

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/longwire/longwire/internal/client"
+	"github.com/longwire/longwire/internal/gateway"
 )
 
 func newClient(t *testing.T, c client.Config) *client.Client {
@@ -278,7 +279,7 @@ func TestBodies(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		bodies = append(bodies, r.Method+" "+r.URL.Path+" "+string(body))
-		io.WriteString(w, `{"queued":3,"full":2,"away":1,"applied":["ack"],"restart":["data"]}`)
+		io.WriteString(w, `{"queued":3,"full":2,"misfit":4,"away":1,"applied":["ack"],"restart":["data"]}`)
 	})
 	c := newClient(t, client.Config{Address: s.URL})
 	ctx := t.Context()
@@ -292,7 +293,7 @@ func TestBodies(t *testing.T) {
 	if err := errors.Join(err, err2, err3, err4, err5, err6, c.Drain(ctx), c.Kick(ctx, "m")); err != nil {
 		t.Fatal(err)
 	}
-	if counts != (client.Counts{Queued: 3, Full: 2, Away: 1}) || !slices.Equal(done.Applied, []string{"ack"}) || !slices.Equal(done.Restart, []string{"data"}) {
+	if counts != (gateway.BroadcastCounts{Queued: 3, Full: 2, Misfit: 4, Away: 1}) || !slices.Equal(done.Applied, []string{"ack"}) || !slices.Equal(done.Restart, []string{"data"}) {
 		t.Errorf("%+v, %+v", counts, done)
 	}
 	want := []string{

@@ -164,11 +164,19 @@ type Target struct {
 	Groups []string
 }
 
-// Broadcast tells many devices something. It never waits: queued is how many it is on its way to,
-// full counts those that have left too much unread, and away those of Target.IDs that
-// are not connected.
-func (g *Gateway) Broadcast(to Target, q Question) (queued, full, away int, err error) {
+// BroadcastCounts says what has become of a broadcast, in devices.
+type BroadcastCounts struct {
+	Queued int `json:"queued" doc:"devices that it is on its way to"`
+	Full   int `json:"full" doc:"devices that have left so much unread that there was no room for it"`
+	Misfit int `json:"misfit" doc:"devices whose listener has no frame that it fits in: it is too large, or its type is"`
+	Away   int `json:"away" doc:"those of ids that are not connected"`
+}
+
+// Broadcast tells many devices something. It never waits. The error tells why it fits in no
+// frame of any of them.
+func (g *Gateway) Broadcast(to Target, q Question) (n BroadcastCounts, err error) {
 	sessions, away := g.targets(to)
+	n.Away = away
 	v, sent := q.encode("")
 	conns := func(s []*session) iter.Seq[*longwire.Conn] {
 		return func(yield func(*longwire.Conn) bool) {
@@ -187,17 +195,22 @@ func (g *Gateway) Broadcast(to Target, q Question) (queued, full, away int, err 
 				here = append(here, s)
 			}
 		}
-		n, misfit := longwire.Broadcast(conns(here), q.Type, v)
-		queued, full = queued+n, full+len(here)-n
+		queued, misfit := longwire.Broadcast(conns(here), q.Type, v)
 		if misfit != nil {
+			n.Misfit += len(here)
 			err = misfit
 			continue
 		}
+		n.Queued += queued
+		n.Full += len(here) - queued
 		for _, s := range here {
 			s.out(q.Type, sent)
 		}
 	}
-	return queued, full, away, err
+	if n.Queued+n.Full > 0 {
+		err = nil
+	}
+	return n, err
 }
 
 // targets returns the connections of a target, each once.

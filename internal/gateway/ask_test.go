@@ -13,6 +13,7 @@ import (
 
 	"github.com/longwire/longwire"
 	"github.com/longwire/longwire/frame"
+	"github.com/longwire/longwire/longwiretest"
 )
 
 func TestAsk(t *testing.T) {
@@ -157,9 +158,9 @@ func TestPushAndBroadcast(t *testing.T) {
 			{Target{IDs: []string{"m-1", "m-2"}, Groups: []string{"even"}}, 3, 0, "map[m-0:1 m-1:1 m-2:1]"},
 			{Target{}, 0, 0, "map[]"},
 		} {
-			queued, full, away, err := g.Broadcast(test.to, one)
-			if queued != test.queued || full != 0 || away != test.away || err != nil {
-				t.Errorf("%+v: %d, %d, %d, %v", test.to, queued, full, away, err)
+			n, err := g.Broadcast(test.to, one)
+			if n != (BroadcastCounts{Queued: test.queued, Away: test.away}) || err != nil {
+				t.Errorf("%+v: %+v, %v", test.to, n, err)
 			}
 			if got := clear(); got != test.want {
 				t.Errorf("%+v: %s, want %s", test.to, got, test.want)
@@ -185,8 +186,41 @@ func TestPushToABoardThatNeverReads(t *testing.T) {
 		if err != ErrNoRoom {
 			t.Error(err)
 		}
-		if queued, full, _, err := g.Broadcast(Target{All: true}, big); queued != 0 || full != 1 || err != nil {
-			t.Errorf("%d, %d, %v", queued, full, err)
+		if n, err := g.Broadcast(Target{All: true}, big); n != (BroadcastCounts{Full: 1}) || err != nil {
+			t.Errorf("%+v, %v", n, err)
+		}
+	})
+}
+
+// Listeners have frames of their own, and what fits in those of one may not fit in another's.
+func TestBroadcastThatFitsNotAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var hall longwiretest.Network
+		l, err := hall.Listen("127.0.0.1:10303")
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := start(t, &Config{Listeners: []Listener{
+			{Name: "boards"},
+			{Name: "hall", Socket: l, Library: longwire.Config{MaxFrame: 300}},
+		}})
+		defer g.stop()
+		g.wantBoard("large", "", nil)
+		small, err := (&longwire.Client{Addr: "127.0.0.1:10303", DialContext: hall.DialContext, Hello: &longwire.Hello{ID: "small"}}).Dial(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer small.Close(longwire.ReasonClosed)
+		big := Question{Type: 7, Raw: make([]byte, 300)}
+		if n, err := g.Broadcast(Target{All: true, IDs: []string{"gone"}}, big); n != (BroadcastCounts{Queued: 1, Misfit: 1, Away: 1}) || err != nil {
+			t.Errorf("to all: %+v, %v", n, err)
+		}
+		n, err := g.Broadcast(Target{IDs: []string{"small"}}, big)
+		if e, is := errors.AsType[*frame.Error](err); !is || e.Reason != frame.TooLarge || n != (BroadcastCounts{Misfit: 1}) {
+			t.Errorf("to one that has no frame for it: %+v, %v", n, err)
+		}
+		if d := g.want("small", true); d.FramesOut != 0 {
+			t.Errorf("%+v", d)
 		}
 	})
 }

@@ -58,13 +58,7 @@ type target struct {
 	Groups []string `json:"groups,omitempty" doc:"to those in one of these groups"`
 }
 
-type broadcastOutput struct {
-	Body struct {
-		Queued int `json:"queued" doc:"devices that it is on its way to"`
-		Full   int `json:"full" doc:"devices that have left too much unread, or whose listener has no frame that it fits in"`
-		Away   int `json:"away" doc:"those of ids that are not connected"`
-	} `nameHint:"BroadcastCounts"`
-}
+type broadcastOutput struct{ Body gateway.BroadcastCounts }
 
 func (s *Server) broadcast(ctx context.Context, in *broadcastInput) (*broadcastOutput, error) {
 	q, err := s.readQuestion(in.Body.Type, in.Body.Data, in.Body.Raw)
@@ -75,11 +69,9 @@ func (s *Server) broadcast(ctx context.Context, in *broadcastInput) (*broadcastO
 	if !to.All && len(to.IDs) == 0 && len(to.Groups) == 0 {
 		return nil, newProblem(http.StatusBadRequest, "It must be said to whom: all, ids or groups.")
 	}
-	queued, full, away, err := s.g.Broadcast(to, q)
-	if err != nil && queued == 0 {
+	counts, err := s.g.Broadcast(to, q)
+	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	out := new(broadcastOutput)
-	out.Body.Queued, out.Body.Full, out.Body.Away = queued, full, away
-	return out, nil
+	return &broadcastOutput{counts}, nil
 }

@@ -81,16 +81,16 @@ func TestBroadcast(t *testing.T) {
 		synctest.Wait()
 		for _, test := range []struct {
 			body string
-			want string // queued full away
+			want string // queued full misfit away
 			to   string // each of whom has heard
 		}{
-			{`{"to":{"all":true},"type":16,"data":"all"}`, "3 0 0", "012"},
-			{`{"to":{"ids":["b1","b1","gone","nobody","\u001b"]},"type":16,"data":1}`, "1 0 3", "1"},
-			{`{"to":{"groups":["hall","other"],"ids":["b2","b0"]},"type":16,"raw":"eA=="}`, "3 0 0", "012"},
-			{`{"to":{"groups":["other"]},"type":16}`, "0 0 0", ""},
+			{`{"to":{"all":true},"type":16,"data":"all"}`, "3 0 0 0", "012"},
+			{`{"to":{"ids":["b1","b1","gone","nobody","\u001b"]},"type":16,"data":1}`, "1 0 0 3", "1"},
+			{`{"to":{"groups":["hall","other"],"ids":["b2","b0"]},"type":16,"raw":"eA=="}`, "3 0 0 0", "012"},
+			{`{"to":{"groups":["other"]},"type":16}`, "0 0 0 0", ""},
 		} {
 			got := s.want(200, "POST", "/v1/broadcast", test.body)
-			if sum := fmt.Sprint(got["queued"], " ", got["full"], " ", got["away"]); sum != test.want || len(got) != 3 {
+			if sum := fmt.Sprint(got["queued"], " ", got["full"], " ", got["misfit"], " ", got["away"]); sum != test.want || len(got) != 4 {
 				t.Errorf("%s: %v, want %s", test.body, got, test.want)
 			}
 			synctest.Wait()
