@@ -73,17 +73,34 @@ func (g *Gateway) ask(ctx context.Context, s *session, q Question) (*Answer, err
 	v, sent := q.encode(rand.Text())
 	var raw longwire.Raw
 	var err error
-	s.out(q.Type, sent)
+	takeBack := s.asking(q.Type, sent)
 	if q.Match == MatchType || q.Raw != nil && q.Match == "" {
 		err = s.conn.AskByType(ctx, q.Type, v, &raw)
 	} else {
 		err = s.conn.Ask(ctx, q.Type, v, &raw)
 	}
 	if _, refused := errors.AsType[*longwire.RemoteError](err); err != nil && !refused {
+		// Where time or the connection has ended the question may have gone out before.
+		if _, over := errors.AsType[*longwire.CloseError](err); !over && ctx.Err() == nil {
+			takeBack()
+		}
 		return nil, err
 	}
 	s.in(q.Type, raw, time.Now())
 	return readAnswer(raw), nil
+}
+
+// asking counts a question before it is sent, so that it is seen while the device thinks about
+// it. The function that it returns takes that back.
+func (s *session) asking(t longwire.Type, data []byte) (takeBack func()) {
+	d := s.device.Load()
+	s.count(len(data))
+	r, n := s.port.g.record(d, Out, t, data, time.Now())
+	return func() {
+		d.framesOut.Add(-1)
+		d.bytesOut.Add(-int64(len(data) + s.port.overhead))
+		r.forget(n)
+	}
 }
 
 // encode returns what is given to the library, and what the frame will carry.

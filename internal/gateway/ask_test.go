@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -81,6 +82,46 @@ func TestAsk(t *testing.T) {
 		if _, err := g.Ask(t.Context(), "a", Question{Type: longwire.TypePing}); err == nil {
 			t.Error("a reserved type is sent")
 		}
+	})
+}
+
+// A question that cannot be sent is none of a device's frames, and one that waits for its answer
+// is.
+func TestQuestionsThatAreNotSent(t *testing.T) {
+	conf := &Config{Frames: 3, Listeners: []Listener{{Name: "boards", Library: longwire.Config{MaxFrame: 300, Limits: longwire.Limits{Questions: 1}}}}}
+	bubble(t, conf, func(t *testing.T, g *running) {
+		g.wantBoard("a", "", longwire.HandlerFunc(func(context.Context, *longwire.Message) (any, error) { return longwire.NoAnswer, nil }))
+		wantFrames := func(want ...longwire.Type) {
+			t.Helper()
+			frames, err := g.Frames("a")
+			var got []longwire.Type
+			for _, f := range frames {
+				got = append(got, f.Type)
+			}
+			if d := g.want("a", true); err != nil || !slices.Equal(got, want) || d.FramesOut != 1 || d.BytesOut < 40 || d.BytesOut > 300 {
+				t.Errorf("remembered: %v, %v; %d frames and %d bytes counted", got, err, d.FramesOut, d.BytesOut)
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		asked := make(chan error)
+		go func() {
+			_, err := g.Ask(ctx, "a", Question{Type: 1})
+			asked <- err
+		}()
+		synctest.Wait()
+		wantFrames(1)
+		if _, err := g.Ask(ctx, "a", Question{Type: 2}); err != ErrBusy {
+			t.Error(err)
+		}
+		if _, err := g.Ask(ctx, "a", Question{Type: 3, Raw: make([]byte, 300)}); err == nil {
+			t.Error("a frame over the limit is sent")
+		}
+		wantFrames(1)
+		if err := <-asked; err != ErrNoAnswer {
+			t.Error(err)
+		}
+		wantFrames(1)
 	})
 }
 
