@@ -4,10 +4,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
+	"net"
+	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/longwire/longwire"
+	"github.com/longwire/longwire/frame"
 )
 
 // board connects a board, which says hello where id is not empty.
@@ -28,6 +32,18 @@ func (r *running) wantBoard(id, token string, h longwire.Handler) *longwire.Conn
 	}
 	synctest.Wait()
 	return c
+}
+
+// visit has a board say its name, and go.
+func visit(tb testing.TB, c net.Conn, id string) {
+	tb.Helper()
+	defer c.Close()
+	if err := frame.NewWriter(c, nil).WriteFrame(longwire.TypeHello, fmt.Appendf(nil, `{"id":%q}`, id)); err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := frame.NewReader(c, nil).Next(); err != nil {
+		tb.Fatal(err)
+	}
 }
 
 // wantRefused connects a board that must be refused with a status.

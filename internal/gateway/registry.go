@@ -16,9 +16,9 @@ import (
 type registry struct {
 	mu     sync.Mutex
 	byID   map[string]*device
+	order  order     // the same devices
 	away   list.List // of *device, who has been away longest in front
 	epoch  uint64    // of the latest session
-	sorted []string  // ids; nil when it is not up to date
 	online int
 }
 
@@ -67,7 +67,7 @@ func (g *Gateway) attach(s *session, who identity) error {
 	if d == nil {
 		d = &device{id: who.id}
 		r.byID[who.id] = d
-		r.sorted = nil
+		r.order.add(d)
 	}
 	replaced, contested := d.session, false
 	r.epoch++
@@ -179,7 +179,7 @@ func (r *registry) forgetLocked(d *device) {
 		r.away.Remove(d.away)
 	}
 	delete(r.byID, d.id)
-	r.sorted = nil
+	r.order.remove(d.id)
 }
 
 // trimLocked forgets devices that have been away too long, or are too many.
@@ -206,38 +206,44 @@ type Query struct {
 // Devices returns the devices that a query selects, in the order of their ids, and
 // whether there are more.
 func (g *Gateway) Devices(q Query) (page []Device, more bool) {
+	for from := max(q.After, q.Prefix); ; {
+		if page, more, from = g.lookThrough(q, page, from); from == "" {
+			return page, more
+		}
+	}
+}
+
+// maxLook is how many devices are looked at while all else waits for the registry: selecting few
+// among many takes longer.
+const maxLook = 1024
+
+// lookThrough adds devices to a page, from an id on. Where next is not empty, those from there on
+// are still to be looked at.
+func (g *Gateway) lookThrough(q Query, page []Device, from string) (_ []Device, more bool, next string) {
 	conf := g.settings.Load()
 	r := &g.registry
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.trimLocked(conf, time.Now())
-	if r.sorted == nil {
-		r.sorted = make([]string, 0, len(r.byID))
-		for id := range r.byID {
-			r.sorted = append(r.sorted, id)
+	looked := 0
+	for d := range r.order.from(from) {
+		if looked++; looked > maxLook {
+			return page, false, d.id
 		}
-		slices.Sort(r.sorted)
-	}
-	begin, found := slices.BinarySearch(r.sorted, max(q.After, q.Prefix))
-	if found && q.After >= q.Prefix && q.After != "" {
-		begin++
-	}
-	for _, id := range r.sorted[begin:] {
-		if !strings.HasPrefix(id, q.Prefix) {
-			break
-		}
-		d := r.byID[id]
 		switch {
+		case !strings.HasPrefix(d.id, q.Prefix):
+			return page, false, ""
+		case d.id == q.After:
 		case q.Online != nil && *q.Online != (d.session != nil):
 		case q.Listener != "" && q.Listener != d.listener:
-		case q.Group != "" && !slices.Contains(d.groups, q.Group) && !slices.Contains(conf.groups[id], q.Group):
+		case q.Group != "" && !slices.Contains(d.groups, q.Group) && !slices.Contains(conf.groups[d.id], q.Group):
 		case len(page) == q.Limit:
-			return page, true
+			return page, true, ""
 		default:
 			page = append(page, g.lookLocked(d, conf))
 		}
 	}
-	return page, false
+	return page, false, ""
 }
 
 // Device returns what is known of a device.

@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -211,6 +212,48 @@ func TestDevicesInPages(t *testing.T) {
 			if len(ids) != test.want || !slices.IsSorted(ids) || len(slices.Compact(ids)) != test.want {
 				t.Errorf("%+v: %v, want %d", test.q, ids, test.want)
 			}
+		}
+	})
+}
+
+// The devices stay in order, however many there are and whichever come and go.
+func TestManyDevicesInOrder(t *testing.T) {
+	const visits, known = 4000, 2500
+	bubble(t, &Config{MaxDevices: known, Groups: map[string][]string{"few": {"m-0000", "m-1777", "m-3999"}}}, func(t *testing.T, g *running) {
+		var want []string
+		for _, i := range rand.Perm(visits) {
+			want = append(want, fmt.Sprintf("m-%04d", i))
+			visit(t, g.dial(), want[len(want)-1])
+			synctest.Wait()
+		}
+		want = want[visits-known:] // the others have been away for longer
+		slices.Sort(want)
+		list := func(q Query) (ids []string) {
+			for more := true; more; {
+				var page []Device
+				page, more = g.Devices(q)
+				for _, d := range page {
+					ids = append(ids, d.ID)
+				}
+				if q.After = ids[len(ids)-1]; more && len(page) != q.Limit {
+					t.Fatalf("a page of %d, and there are more", len(page))
+				}
+			}
+			return ids
+		}
+		for _, limit := range []int{1000, 7} {
+			if got := list(Query{Limit: limit}); !slices.Equal(got, want) {
+				t.Errorf("in pages of %d there are %d: %v", limit, len(got), got)
+			}
+		}
+		few := slices.DeleteFunc([]string{"m-0000", "m-1777", "m-3999"}, func(id string) bool { return !slices.Contains(want, id) })
+		if got, more := g.Devices(Query{Group: "few", Limit: 3}); len(got) != len(few) || more {
+			t.Errorf("%d of %v, more: %v", len(got), few, more)
+		}
+		from, _ := slices.BinarySearch(want, "m-2")
+		to, _ := slices.BinarySearch(want, "m-3")
+		if got := list(Query{Prefix: "m-2", Limit: 100}); !slices.Equal(got, want[from:to]) {
+			t.Errorf("from %s on there are %d, want %d: %v", want[from], len(got), to-from, got)
 		}
 	})
 }
