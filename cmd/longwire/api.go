@@ -76,7 +76,7 @@ func (a *api) ask(ctx context.Context, f func(context.Context, *client.Client) e
 // checkDevice takes an argument for the id of a device.
 func (a *api) checkDevice(id string) error {
 	if !config.IsID(id) {
-		return usagef("ID %.64q is no id; write 1 to 128 of A-Z a-z 0-9 _ . : -", id)
+		return usagef("ID %.64q "+config.BadID, id)
 	}
 	a.device = id
 	return nil

@@ -99,7 +99,7 @@ func (p *push) broadcast(ctx context.Context, typ, data string) error {
 	}
 	for _, id := range p.to.IDs {
 		if !config.IsID(id) {
-			return usagef("--id: %.64q is no id; write 1 to 128 of A-Z a-z 0-9 _ . : -", id)
+			return usagef("--id: %.64q "+config.BadID, id)
 		}
 	}
 	m, err := p.message(typ, data, p.cmd.InOrStdin())

@@ -30,7 +30,7 @@ the hash alone. Nothing is stored: a token that is lost is replaced by a new one
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id := strings.Join(args, "")
 			if len(args) > 0 && !config.IsID(id) {
-				return usagef("ID %.64q is no id; write 1 to 128 of A-Z a-z 0-9 _ . : -", id)
+				return usagef("ID %.64q "+config.BadID, id)
 			}
 			token := config.NewToken()
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\n%s\n", token, strings.TrimSpace(id+" "+config.HashOf(token).Reveal()))

@@ -199,6 +199,8 @@ var broken = []struct {
 	// Devices.
 	{"devices:\n  groups:\n    a b: [c]\n", 3, `devices.groups["a b"]`},
 	{"devices:\n  groups:\n    a: [b, c d]\n", 3, "devices.groups.a[1]"},
+	{"devices:\n  groups:\n    a: [.., ...]\n", 3, "devices.groups.a[0]"},
+	{"listeners:\n  - login:\n      tokens:\n        .: " + hash + "\n", 4, "listeners[0].login.tokens.."},
 	{"devices:\n  groups:\n    a:\n      - b\n      - b\n", 5, "devices.groups.a[1]"},
 	{"devices:\n  attributes:\n    a/b: {c: d}\n", 3, `devices.attributes["a/b"]`},
 	{"devices:\n  attributes:\n    a:\n      b c: d\n", 4, `devices.attributes.a["b c"]`},

@@ -119,11 +119,15 @@ var (
 	deviceID      = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,128}$`)
 )
 
-// IsID reports whether text can be the id of a device.
-func IsID(text string) bool { return deviceID.MatchString(text) }
+// IsID reports whether text can be the id of a device. A path of the API that ends in . or ..
+// means another one to many programs, so these are none.
+func IsID(text string) bool { return deviceID.MatchString(text) && text != "." && text != ".." }
+
+// BadID says what is wrong with a text that is no id.
+const BadID = "is no id; " + writeID
 
 const (
-	badID     = "is no id; write 1 to 128 of A-Z a-z 0-9 _ . : -"
+	writeID   = "write 1 to 128 of A-Z a-z 0-9 _ . : -, not . or .. alone"
 	badName   = "is no name; write 1 to 64 of A-Z a-z 0-9 _ . : -"
 	mostValue = 256 // bytes of an attribute
 )
@@ -139,7 +143,7 @@ func (c *checker) checkDevices() {
 		for i, id := range d.Groups[name] {
 			switch item := fmt.Sprintf("%s[%d]", path, i); {
 			case !IsID(id):
-				c.problemf(item, "%.64q "+badID, id)
+				c.problemf(item, "%.64q "+BadID, id)
 			case seen[id]:
 				c.problemf(item, "%s is in the group already; leave one of them out", id)
 			}
@@ -149,7 +153,7 @@ func (c *checker) checkDevices() {
 	for _, id := range slices.Sorted(maps.Keys(d.Attributes)) {
 		path := join("devices.attributes", id)
 		if !IsID(id) {
-			c.problemf(path, badID)
+			c.problemf(path, BadID)
 		}
 		for _, name := range slices.Sorted(maps.Keys(d.Attributes[id])) {
 			switch item := join(path, name); {
@@ -178,7 +182,7 @@ func (c *checker) checkLog() {
 func (c *checker) checkTokens(path string, tokens map[string]Hash, what string) {
 	for _, name := range slices.Sorted(maps.Keys(tokens)) {
 		if !IsID(name) {
-			c.problemf(join(path, name), "is no %s; write 1 to 128 of A-Z a-z 0-9 _ . : -", what)
+			c.problemf(join(path, name), "is no %s; "+writeID, what)
 		}
 	}
 }

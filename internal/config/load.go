@@ -142,7 +142,7 @@ func (l *loader) loadTokens(path, file string, known map[string]Hash, others boo
 		case len(fields) != 2:
 			problemf("has no id and hash in this line; write them as longwire token prints them")
 		case !IsID(fields[0]):
-			problemf("%.64q "+badID, fields[0])
+			problemf("%.64q "+BadID, fields[0])
 		case has(tokens, fields[0]):
 			problemf("%s stands here a second time; leave one of them out", fields[0])
 		case has(known, fields[0]):

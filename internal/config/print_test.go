@@ -40,7 +40,7 @@ ack: asked
 forward: {url: "http://u@h", timeout: 1d, token_file: "~"}
 devices:
   known_for: off
-  groups: {"0:0": [a, "1", "2024-01-01", "."], empty: []}
+  groups: {"0:0": [a, "1", "2024-01-01", "-", "..."], empty: []}
   attributes: {a: {"1.5": "\"quoted\" # no comment: \\", b: ""}, b: {}}
   frames: 3
   frame_data: true

@@ -36,9 +36,11 @@ const (
 	maxSaid       = 4 << 10 // bytes of all of them
 )
 
-// ValidID reports whether id may be a device's: 1 to 128 of A-Z a-z 0-9 _ . : -
+// ValidID reports whether id may be a device's: 1 to 128 of A-Z a-z 0-9 _ . : - and neither
+// . nor .. alone, which many programs take out of the path of a request, so that another
+// device would be meant than the one that is named, or none.
 func ValidID(id string) bool {
-	if id == "" || len(id) > maxID {
+	if id == "" || len(id) > maxID || id == "." || id == ".." {
 		return false
 	}
 	for i := range len(id) {
@@ -135,7 +137,7 @@ func (p *port) prove(ctx context.Context, c *longwire.Conn, said longwire.Hello)
 	}
 	switch {
 	case !ValidID(said.ID):
-		return identity{}, longwire.Errorf(longwire.StatusBadRequest, "an id has 1 to 128 of A-Z a-z 0-9 _ . : -")
+		return identity{}, longwire.Errorf(longwire.StatusBadRequest, "an id has 1 to 128 of A-Z a-z 0-9 _ . : - and is not . or .. alone")
 	case len(said.Groups) > maxGroups || len(said.Attributes) > maxAttributes || size > maxSaid:
 		return identity{}, longwire.Errorf(longwire.StatusTooLarge, "at most %d groups and %d attributes, of %d bytes together", maxGroups, maxAttributes, maxSaid)
 	}
@@ -194,7 +196,7 @@ func addressID(a net.Addr) string {
 			id = append(id, '-')
 		}
 	}
-	if len(id) == 0 {
+	if !ValidID(string(id)) {
 		return "unknown"
 	}
 	return string(id)

@@ -68,10 +68,10 @@ func TestAnotherPrincipalIsRefused(t *testing.T) {
 
 func TestHostileIDs(t *testing.T) {
 	bubble(t, &Config{}, func(t *testing.T, g *running) {
-		for _, id := range []string{" ", "a b", "a/b", "a\nb", "\x1b[31m", "ü", strings.Repeat("x", 129), "a\x00", "<script>", "..\u2028"} {
+		for _, id := range []string{" ", "a b", "a/b", "a\nb", "\x1b[31m", "ü", strings.Repeat("x", 129), "a\x00", "<script>", "..\u2028", ".", ".."} {
 			g.wantRefused(id, "", "400")
 		}
-		for _, id := range []string{".", "..", "a:b", "A-Z_0.9", strings.Repeat("x", 128)} {
+		for _, id := range []string{"...", "a:b", "A-Z_0.9", strings.Repeat("x", 128)} {
 			g.wantBoard(id, "", nil)
 			g.want(id, true)
 		}
@@ -235,6 +235,7 @@ func TestAddressID(t *testing.T) {
 		{&net.TCPAddr{IP: net.ParseIP("fe80::1"), Zone: "eth0", Port: 5}, "fe80::1-eth0:5"},
 		{&net.UnixAddr{Name: "/run/a b"}, "-run-a-b"},
 		{&net.UnixAddr{}, "unknown"},
+		{&net.UnixAddr{Name: ".."}, "unknown"},
 	} {
 		if got := addressID(test.addr); got != test.want || !ValidID(got) {
 			t.Errorf("%v: %q, want %q", test.addr, got, test.want)
