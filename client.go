@@ -30,9 +30,11 @@ type Client struct {
 	Online func(ctx context.Context, c *Conn)
 
 	// MinBackoff and MaxBackoff bound how long Run waits before it dials again:
-	// after n failures a random time between MinBackoff and MinBackoff·2ⁿ, at
+	// after n failures a random time between MinBackoff and 32·MinBackoff·2ⁿ, at
 	// most MaxBackoff. A connection that lasted for MaxBackoff makes n zero.
-	// Zero means 100 ms and 30 s.
+	// Zero means 100 ms and 30 s, and so a first pause of up to 3.2 s: clients
+	// that lose their server together are spread out from the first dial on. When
+	// both are the same, every pause is as long as that.
 	MinBackoff, MaxBackoff time.Duration
 
 	// DialContext connects, in place of a [net.Dialer]; for TLS, a proxy or a
@@ -245,11 +247,12 @@ func (cl *Client) Stats() Stats {
 
 // backoff returns how long to wait after the given number of failures: "full
 // jitter", as in "Exponential Backoff And Jitter" (Marc Brooker, AWS Architecture
-// Blog, 2015), over a floor.
+// Blog, 2015), over a floor. There is room for jitter before the first failure too: a
+// server that is back at once has all its clients there.
 func backoff(minimum, maximum time.Duration, failures int) time.Duration {
 	ceiling := maximum
-	if failures < 32 && minimum < maximum>>failures {
-		ceiling = minimum << failures
+	if doubled := failures + 5; failures < 32 && minimum < maximum>>doubled {
+		ceiling = minimum << doubled
 	}
 	return minimum + rand.N(ceiling-minimum+1)
 }

@@ -1,6 +1,7 @@
 package longwire_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -144,7 +145,7 @@ func TestClientsComeBackSpreadOut(t *testing.T) {
 		gone := false
 		var back []time.Duration
 		began := time.Now()
-		const clients = 200
+		const clients = 1000
 		first := &longwire.Server{}
 		b := serve(t, memory(&n), first)
 		for range clients {
@@ -173,11 +174,93 @@ func TestClientsComeBackSpreadOut(t *testing.T) {
 			perSlot[at/(500*time.Millisecond)]++
 		}
 		for slot, n := range perSlot {
-			if n > clients/5 {
+			if n > clients/10 {
 				t.Errorf("%d of %d came back in the half second from %v on", n, clients, slot*500*time.Millisecond)
 			}
 		}
 	})
+}
+
+// Nor do they when the server has been there all the time and only their connections were
+// ended: the first pause is as random as those after it.
+func TestClientsOfAServerThatIsBackAtOnceAreSpreadOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n longwiretest.Network
+		var mu sync.Mutex // guards dials
+		var dials []time.Time
+		b := serve(t, memory(&n), &longwire.Server{})
+		const clients, rounds = 1000, 5
+		for range clients {
+			run(t, &longwire.Client{Addr: b.addr, DialContext: dialAnd(&n, func(*longwiretest.Conn) {
+				mu.Lock()
+				defer mu.Unlock()
+				dials = append(dials, time.Now())
+			})})
+		}
+		perSlot := make(map[time.Duration]int) // over all rounds, so that chance does not decide
+		for range rounds {
+			time.Sleep(time.Minute)
+			mu.Lock()
+			dials = nil
+			mu.Unlock()
+			ended := time.Now()
+			for c := range b.srv.Conns() {
+				c.Close(longwire.ReasonKicked)
+			}
+			time.Sleep(3200 * time.Millisecond) // the longest pause before the first dial
+			synctest.Wait()
+			if open := b.srv.Stats().Open; open != clients || len(dials) != clients {
+				t.Fatalf("%d of %d are back, after %d dials", open, clients, len(dials))
+			}
+			for _, at := range dials {
+				perSlot[at.Sub(ended)/(100*time.Millisecond)]++
+			}
+		}
+		for slot, n := range perSlot {
+			if n > clients*rounds/20 {
+				t.Errorf("%d of %d dialled in the tenth of a second from %v on", n, clients*rounds, slot*100*time.Millisecond)
+			}
+		}
+	})
+}
+
+// Pauses stay between MinBackoff and MaxBackoff, however near these are to each other.
+func TestClientKeepsToItsPauses(t *testing.T) {
+	for _, test := range []struct{ least, most time.Duration }{
+		{0, 0},
+		{time.Second, time.Second},
+		{time.Second, 2 * time.Second},
+		{0, 100 * time.Millisecond},
+		{time.Minute, time.Hour},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var mu sync.Mutex // guards dials
+			var dials []time.Time
+			run(t, &longwire.Client{
+				Addr:       "server:1",
+				MinBackoff: test.least,
+				MaxBackoff: test.most,
+				DialContext: func(context.Context, string, string) (net.Conn, error) {
+					mu.Lock()
+					defer mu.Unlock()
+					dials = append(dials, time.Now())
+					return nil, syscall.ECONNREFUSED
+				},
+			})
+			least, most := cmp.Or(test.least, 100*time.Millisecond), cmp.Or(test.most, 30*time.Second)
+			time.Sleep(50 * most)
+			mu.Lock()
+			defer mu.Unlock()
+			if len(dials) < 50 {
+				t.Errorf("%v to %v: %d dials in %v", test.least, test.most, len(dials), 50*most)
+			}
+			for i := 1; i < len(dials); i++ {
+				if pause := dials[i].Sub(dials[i-1]); pause < least || pause > most {
+					t.Errorf("%v to %v: dialled again after %v", test.least, test.most, pause)
+				}
+			}
+		})
+	}
 }
 
 func TestClientObeysGoaway(t *testing.T) {
