@@ -1,0 +1,270 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	startTimeout   = 30 * time.Second // for an engine that has much to read
+	requestTimeout = 5 * time.Second  // for an answer of the engine to a question
+	ackTimeout     = 5 * time.Second  // for that of a server elsewhere to a write
+
+	// maxPayload is the largest message the embedded engine takes.
+	maxPayload = 8 << 20
+)
+
+// An engine is a connection to JetStream, and the server behind it if that is ours.
+type engine struct {
+	link
+	server *server.Server // nil when it is elsewhere
+	nc     *nats.Conn
+	js     jetstream.JetStream
+	lanes  map[string]*lane // of each log
+}
+
+// start starts the engine, or connects to it, and sees that it has a stream for each
+// log.
+func (s *Store) start(ctx context.Context) (*engine, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if s.conf.URL == "" {
+		return s.startEmbedded(ctx)
+	}
+	e, err := s.connect()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.prepare(ctx, e); err != nil {
+		e.stop()
+		return nil, err
+	}
+	return e, nil
+}
+
+// startEmbedded starts the server inside of this process. Where the server passes
+// over the directory of a log, which it does when it cannot make out what stream
+// that was, the directory is set aside and the server started again.
+func (s *Store) startEmbedded(ctx context.Context) (*engine, error) {
+	for {
+		there := s.streamDirs()
+		e, err := s.runServer(ctx)
+		if err != nil {
+			return nil, err
+		}
+		hurt, err := e.missing(ctx, there)
+		if err == nil && len(hurt) == 0 {
+			err = s.prepare(ctx, e)
+		}
+		if err == nil && len(hurt) == 0 {
+			return e, nil
+		}
+		e.stop()
+		for _, dir := range hurt {
+			if err == nil {
+				err = s.setAside(dir)
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (s *Store) runServer(ctx context.Context) (*engine, error) {
+	logger := &engineLog{to: s.log, fatal: make(chan string, 1)}
+	srv, err := server.NewServer(&server.Options{
+		ServerName:             "longwire",
+		DontListen:             true,
+		NoSigs:                 true, // the process's signals are not the engine's
+		JetStream:              true,
+		StoreDir:               s.conf.Dir,
+		SyncAlways:             true, // an answer means: on the disk
+		JetStreamMaxMemory:     1 << 20,
+		JetStreamMaxStore:      s.maxStore(),
+		JetStreamLimits:        server.JSLimitOpts{DefaultMaxConsumers: 16},
+		MaxPayload:             maxPayload,
+		DisableJetStreamBanner: true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("store: engine: %w", err)
+	}
+	srv.SetLoggerV2(logger, false, false, false)
+	srv.Start()
+	e := &engine{server: srv}
+	ready := make(chan bool, 1)
+	go func() { ready <- srv.ReadyForConnections(time.Until(deadline(ctx))) }()
+	select {
+	case why := <-logger.fatal:
+		err = errors.New(why)
+	case ok := <-ready:
+		if !ok {
+			err = errors.New("it was not ready in time")
+		}
+	}
+	if err == nil {
+		e.nc, err = nats.Connect("", nats.InProcessServer(srv), nats.NoReconnect(), nats.Name("longwire"))
+	}
+	if err != nil {
+		srv.Shutdown()
+		srv.WaitForShutdown()
+		return nil, fmt.Errorf("store: start the engine in %s: %w", s.conf.Dir, err)
+	}
+	e.open()
+	return e, nil
+}
+
+func deadline(ctx context.Context) time.Time {
+	if d, ok := ctx.Deadline(); ok {
+		return d
+	}
+	return time.Now().Add(startTimeout)
+}
+
+// maxStore is a limit of the engine for all logs together. It is there for what the
+// limits of each do not see, and generous.
+func (s *Store) maxStore() int64 {
+	total := int64(1 << 30)
+	for _, l := range s.conf.Logs {
+		if l.MaxBytes == 0 || l.MaxBytes > math.MaxInt64/8 {
+			return math.MaxInt64 / 2
+		}
+		total += 2 * l.MaxBytes
+	}
+	return total
+}
+
+// connect connects to a server elsewhere, and again whenever the connection ends.
+// What was not sent by then is not kept for later: those who wait for it are told.
+func (s *Store) connect() (*engine, error) {
+	e := &engine{}
+	e.open()
+	options := []nats.Option{
+		nats.Name("longwire"),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(250 * time.Millisecond),
+		nats.ReconnectJitter(100*time.Millisecond, 250*time.Millisecond),
+		nats.ReconnectBufSize(-1),
+		nats.PingInterval(2 * time.Second),
+		nats.MaxPingsOutstanding(2),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err == nil {
+				err = errors.New("the connection has ended")
+			}
+			s.log.Warn("the store's server is away", "err", err)
+			e.breakOff(err)
+		}),
+		nats.ReconnectHandler(func(*nats.Conn) {
+			e.open()
+			s.log.Info("the store's server is back")
+			s.tellRecovered()
+		}),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			s.log.Warn("the store's server complains", "err", err)
+		}),
+	}
+	if s.conf.Credentials != "" {
+		options = append(options, nats.UserCredentials(s.conf.Credentials))
+	}
+	nc, err := nats.Connect(s.conf.URL, options...)
+	if err != nil {
+		return nil, fmt.Errorf("%w: connect to %s: %w", ErrUnavailable, s.conf.URL, err)
+	}
+	e.nc = nc
+	return e, nil
+}
+
+// prepare sees that the engine has a stream for each log, as the log is configured,
+// and what the committing goroutines need.
+func (s *Store) prepare(ctx context.Context, e *engine) error {
+	var err error
+	if e.js, err = jetstream.New(e.nc); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	e.lanes = map[string]*lane{}
+	for _, l := range s.conf.Logs {
+		if _, err := e.js.CreateOrUpdateStream(ctx, s.streamConfig(l)); err != nil {
+			return fmt.Errorf("store: log %s: %w", l.Name, err)
+		}
+		if e.lanes[l.Name], err = newLane(e); err != nil {
+			return fmt.Errorf("store: %w", err)
+		}
+	}
+	return nil
+}
+
+func streamName(log string) string { return "longwire_" + log }
+
+func (s *Store) streamConfig(l LogConfig) jetstream.StreamConfig {
+	c := jetstream.StreamConfig{
+		Name:               streamName(l.Name),
+		Subjects:           []string{subjectRoot + l.Name + ".>"},
+		Storage:            jetstream.FileStorage,
+		Replicas:           s.conf.Replicas,
+		MaxAge:             l.MaxAge,
+		MaxBytes:           -1,
+		MaxMsgsPerSubject:  -1,
+		AllowDirect:        true,
+		AllowMsgTTL:        true,
+		AllowAtomicPublish: true,
+	}
+	if l.Latest {
+		c.MaxMsgsPerSubject = 1
+	}
+	// Where records are refused, the committing goroutine does that before it asks
+	// the engine, which would refuse a whole batch for one of them.
+	if l.DropOldest && l.MaxBytes > 0 {
+		c.MaxBytes = l.MaxBytes
+	}
+	return c
+}
+
+// stop ends the connection, and the server if it is ours.
+func (e *engine) stop() {
+	e.breakOff(ErrClosed)
+	if e.nc != nil {
+		e.nc.Close()
+	}
+	if e.server != nil {
+		e.server.Shutdown()
+		e.server.WaitForShutdown()
+	}
+}
+
+// An engineLog passes on what the engine says. What it notices in passing is for
+// debugging here.
+type engineLog struct {
+	to    *slog.Logger
+	fatal chan string
+}
+
+func (l *engineLog) say(level slog.Level, format string, v []any) {
+	if l.to.Enabled(context.Background(), level) {
+		l.to.Log(context.Background(), level, "the store's engine: "+strings.TrimSpace(fmt.Sprintf(format, v...)))
+	}
+}
+
+func (l *engineLog) Noticef(format string, v ...any) { l.say(slog.LevelDebug, format, v) }
+func (l *engineLog) Warnf(format string, v ...any)   { l.say(slog.LevelWarn, format, v) }
+func (l *engineLog) Errorf(format string, v ...any)  { l.say(slog.LevelError, format, v) }
+func (l *engineLog) Debugf(string, ...any)           {}
+func (l *engineLog) Tracef(string, ...any)           {}
+
+// Fatalf is called when the engine cannot start. Its own loggers would end the
+// process.
+func (l *engineLog) Fatalf(format string, v ...any) {
+	l.say(slog.LevelError, format, v)
+	select {
+	case l.fatal <- fmt.Sprintf(format, v...):
+	default:
+	}
+}
