@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -255,6 +256,60 @@ func TestKeysThatLookAlike(t *testing.T) {
 	if err := c.Ask(t.Context(), 1, longwire.Envelope{CallBackKey: "\xff"}, nil); err == nil {
 		t.Error("a key that is not UTF-8 was sent")
 	}
+}
+
+// Questions that one goroutine starts arrive in its order, and wait for their answers by
+// themselves.
+func TestStart(t *testing.T) {
+	overNetworks(t, func(t *testing.T, n network) {
+		b := serve(t, n, &longwire.Server{Handler: ok, Config: &longwire.Config{Limits: longwire.Limits{Questions: 21}}})
+		p := b.peer()
+		c := b.only()
+		questions := make([]*longwire.Question, 20)
+		for i := range questions {
+			var err error
+			if questions[i], err = c.Start(t.Context(), 0x10, longwire.Envelope{CallBackKey: strconv.Itoa(i)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		byType, err := c.StartByType(t.Context(), 5, longwire.Raw("status?"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Start(t.Context(), 0x10, nil); !errors.Is(err, longwire.ErrTooManyQuestions) {
+			t.Errorf("one more: %v, want %v", err, longwire.ErrTooManyQuestions)
+		}
+		for i := range questions {
+			var e envelope
+			if json.Unmarshal([]byte(p.wantFrame(0x10)), &e); *e.CallBackKey != strconv.Itoa(i) {
+				t.Fatalf("question %d has the key %s", i, *e.CallBackKey)
+			}
+		}
+		p.wantFrame(5)
+		for i := range questions[:10] {
+			p.sendFrame(0x10, fmt.Sprintf(`{"call_back_key":"%d","status":"200","data":%d}`, i, i))
+		}
+		p.sendFrame(5, "fine")
+		for i := range questions[:10] {
+			var got int
+			if err := questions[i].Answer(t.Context(), &got); err != nil || got != i {
+				t.Errorf("answer %d is %d, %v", i, got, err)
+			}
+		}
+		var raw longwire.Raw
+		if err := byType.Answer(t.Context(), &raw); err != nil || string(raw) != "fine" {
+			t.Errorf("answer by type: %q, %v", raw, err)
+		}
+		p.nc.Close()
+		for i := range questions[10:] {
+			if err := questions[10+i].Answer(t.Context(), nil); !errors.As(err, new(*longwire.CloseError)) {
+				t.Errorf("the connection is over: %v", err)
+			}
+		}
+		if _, err := c.Start(t.Context(), 0x10, nil); !errors.As(err, new(*longwire.CloseError)) {
+			t.Errorf("to start when the connection is over: %v", err)
+		}
+	})
 }
 
 func TestAskByTypeTakesTurns(t *testing.T) {

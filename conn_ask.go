@@ -25,34 +25,45 @@ import (
 //
 // A handler may Ask the connection that its message came from; Server.Admit may not.
 func (c *Conn) Ask(ctx context.Context, t Type, v, answer any) error {
-	if err := c.end.application(t); err != nil {
+	q, err := c.Start(ctx, t, v)
+	if err != nil {
 		return err
 	}
-	q := Envelope{Data: v}
+	return q.Answer(ctx, answer)
+}
+
+// Start sends a question as Ask does, and returns when it is on its way, without waiting for the
+// answer: that is for Answer, which must be called. An error means that nothing has
+// been sent. Questions that one goroutine starts one after another arrive in that order.
+func (c *Conn) Start(ctx context.Context, t Type, v any) (*Question, error) {
+	if err := c.end.application(t); err != nil {
+		return nil, err
+	}
+	e := Envelope{Data: v}
 	switch v := v.(type) {
 	case Raw:
-		return fmt.Errorf("longwire: ask %v: raw data has no key for the answer to repeat; use AskByType", t)
+		return nil, fmt.Errorf("longwire: ask %v: raw data has no key for the answer to repeat; use AskByType", t)
 	case Envelope:
-		q = v
+		e = v
 	case *Envelope:
-		q = *v
+		e = *v
 	}
-	if q.CallBackKey == "" {
-		q.CallBackKey = newKey()
+	if e.CallBackKey == "" {
+		e.CallBackKey = newKey()
 	}
-	if !utf8.ValidString(q.CallBackKey) {
-		return fmt.Errorf("longwire: ask %v: the call_back_key %.64q is not UTF-8", t, q.CallBackKey)
+	if !utf8.ValidString(e.CallBackKey) {
+		return nil, fmt.Errorf("longwire: ask %v: the call_back_key %.64q is not UTF-8", t, e.CallBackKey)
 	}
-	q.Status = ""
-	data, err := q.appendTo(nil)
+	e.Status = ""
+	data, err := e.appendTo(nil)
 	if err != nil {
-		return fmt.Errorf("longwire: ask %v: %w", t, err)
+		return nil, fmt.Errorf("longwire: ask %v: %w", t, err)
 	}
-	a, err := c.expectKey(q.CallBackKey)
+	q, err := c.expectKey(t, e.CallBackKey)
 	if err != nil {
-		return fmt.Errorf("longwire: ask %v: %w", t, err)
+		return nil, fmt.Errorf("longwire: ask %v: %w", t, err)
 	}
-	return c.await(ctx, a, t, data, answer)
+	return c.start(ctx, q, data)
 }
 
 // AskByType asks a peer that repeats no key: the next frame of type t is the
@@ -71,37 +82,65 @@ func (c *Conn) AskByType(ctx context.Context, t Type, v, answer any) error {
 }
 
 func (c *Conn) askByType(ctx context.Context, t Type, v, answer any) error {
-	data, err := c.end.encodePush(v)
+	q, err := c.startByType(ctx, t, v)
 	if err != nil {
-		return fmt.Errorf("longwire: ask %v: %w", t, err)
-	}
-	a, err := c.expectType(ctx, t)
-	if err != nil {
-		return fmt.Errorf("longwire: ask %v: %w", t, err)
-	}
-	return c.await(ctx, a, t, data, answer)
-}
-
-// await sends the question that a expects the answer of, and waits for it.
-func (c *Conn) await(ctx context.Context, a *ask, t Type, data []byte, answer any) error {
-	defer c.forget(a)
-	c.link.resume() // a full inbox does not keep the answer out
-	if err := c.send(ctx, t, data); err != nil {
 		return err
 	}
+	return q.Answer(ctx, answer)
+}
+
+// StartByType is to AskByType what Start is to Ask: it waits for its turn and sends the question,
+// and leaves the answer to Answer.
+func (c *Conn) StartByType(ctx context.Context, t Type, v any) (*Question, error) {
+	if err := c.end.application(t); err != nil {
+		return nil, err
+	}
+	return c.startByType(ctx, t, v)
+}
+
+func (c *Conn) startByType(ctx context.Context, t Type, v any) (*Question, error) {
+	data, err := c.end.encodePush(v)
+	if err != nil {
+		return nil, fmt.Errorf("longwire: ask %v: %w", t, err)
+	}
+	q, err := c.expectType(ctx, t)
+	if err != nil {
+		return nil, fmt.Errorf("longwire: ask %v: %w", t, err)
+	}
+	return c.start(ctx, q, data)
+}
+
+// start sends the data of a question.
+func (c *Conn) start(ctx context.Context, q *Question, data []byte) (*Question, error) {
+	c.link.resume() // a full inbox does not keep the answer out
+	if err := c.send(ctx, q.typ, data); err != nil {
+		c.forget(q)
+		return nil, err
+	}
+	return q, nil
+}
+
+// Type returns the type that the question was sent with.
+func (q *Question) Type() Type { return q.typ }
+
+// Answer waits for the answer until ctx ends, and is to Start what the rest of Ask is. It must be
+// called, once: until the answer has come or Answer has returned, the question counts as one
+// that waits (see [Limits]).
+func (q *Question) Answer(ctx context.Context, answer any) error {
+	defer q.conn.forget(q)
 	yield(ctx)
 	select {
-	case <-a.gone:
+	case <-q.gone:
 	case <-ctx.Done():
 	}
 	select {
-	case m, ok := <-a.answer:
+	case m, ok := <-q.answer:
 		if !ok {
-			return a.err
+			return q.err
 		}
 		return m.decodeAnswer(answer)
 	default:
-		return fmt.Errorf("longwire: ask %v: no answer: %w", t, context.Cause(ctx))
+		return fmt.Errorf("longwire: ask %v: no answer: %w", q.typ, context.Cause(ctx))
 	}
 }
 
@@ -140,14 +179,16 @@ func (m *Message) decodeAnswer(answer any) error {
 // asks is the questions of one connection that have no answer yet. A nil *asks
 // has none.
 type asks struct {
-	byKey  map[string]*ask
-	byType map[Type]*ask
+	byKey  map[string]*Question
+	byType map[Type]*Question
 	turns  int // questions that wait until another one of their type has been answered
 }
 
-// An ask waits for one answer. Who removes it from asks, under Conn.mu, sends one
-// message or closes the channel.
-type ask struct {
+// A Question waits for one answer. Start makes one.
+//
+// Who removes it from asks, under Conn.mu, sends one message or closes the channel.
+type Question struct {
+	conn   *Conn
 	key    string // "" when it is matched by type
 	typ    Type
 	answer chan *Message // holds one; closed when there will be none
@@ -163,7 +204,7 @@ func (a *asks) answeredBy(m *Message) bool {
 	if a == nil {
 		return false
 	}
-	var q *ask
+	var q *Question
 	if m.parts.isAnswer() {
 		if key := m.parts.key.in(m.Data); bytes.IndexByte(key, '\\') < 0 {
 			q = a.byKey[string(key)]
@@ -199,7 +240,7 @@ func (a *asks) fail(err error) {
 	}
 }
 
-func (a *asks) remove(q *ask) {
+func (a *asks) remove(q *Question) {
 	if q.key != "" {
 		delete(a.byKey, q.key)
 	} else {
@@ -209,7 +250,7 @@ func (a *asks) remove(q *ask) {
 }
 
 // expectKey registers a question before it is sent.
-func (c *Conn) expectKey(key string) (*ask, error) {
+func (c *Conn) expectKey(t Type, key string) (*Question, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.askableLocked(); err != nil {
@@ -219,16 +260,16 @@ func (c *Conn) expectKey(key string) (*ask, error) {
 		return nil, fmt.Errorf("a question with the key %.64q is waiting for its answer", key)
 	}
 	if c.asks.byKey == nil {
-		c.asks.byKey = make(map[string]*ask)
+		c.asks.byKey = make(map[string]*Question)
 	}
-	q := &ask{key: key, answer: make(chan *Message, 1), gone: make(chan struct{})}
+	q := &Question{conn: c, key: key, typ: t, answer: make(chan *Message, 1), gone: make(chan struct{})}
 	c.asks.byKey[key] = q
 	return q, nil
 }
 
 // expectType registers a question that the next frame of type t answers, when no
 // other one does so.
-func (c *Conn) expectType(ctx context.Context, t Type) (*ask, error) {
+func (c *Conn) expectType(ctx context.Context, t Type) (*Question, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for {
@@ -257,9 +298,9 @@ func (c *Conn) expectType(ctx context.Context, t Type) (*ask, error) {
 		}
 	}
 	if c.asks.byType == nil {
-		c.asks.byType = make(map[Type]*ask)
+		c.asks.byType = make(map[Type]*Question)
 	}
-	q := &ask{typ: t, answer: make(chan *Message, 1), gone: make(chan struct{})}
+	q := &Question{conn: c, typ: t, answer: make(chan *Message, 1), gone: make(chan struct{})}
 	c.asks.byType[t] = q
 	return q, nil
 }
@@ -283,7 +324,7 @@ func (c *Conn) askableLocked() error {
 }
 
 // forget ends the wait for an answer.
-func (c *Conn) forget(q *ask) {
+func (c *Conn) forget(q *Question) {
 	c.mu.Lock()
 	select {
 	case <-q.gone:
