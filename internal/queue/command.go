@@ -1,0 +1,117 @@
+package queue
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/longwire/longwire"
+)
+
+// State is how far a command has come. It is on disk before anybody is told of it, and
+// before anything is done that it tells of.
+type State string
+
+const (
+	Queued    State = "queued"    // nothing of it has been sent
+	Sent      State = "sent"      // its board may have it, and has not answered
+	Done      State = "done"      // its board has answered, with a status from 200 to 299 or with bytes
+	Failed    State = "failed"    // its board has refused it, or it fits in no frame
+	Expired   State = "expired"   // its time has passed; the board may have it if it was sent
+	Dead      State = "dead"      // all attempts have failed
+	Cancelled State = "cancelled" // somebody has called it back; the board may have it if it was sent
+)
+
+// Ended reports whether nothing more becomes of a command.
+func (s State) Ended() bool { return s != Queued && s != Sent }
+
+// A Command is something that a board is to do, and what has become of it.
+type Command struct {
+	ID          string          `json:"id" doc:"also the call_back_key of the question, the same at every attempt"`
+	Device      string          `json:"device"`
+	Type        longwire.Type   `json:"type"`
+	Data        json.RawMessage `json:"data,omitempty" doc:"what travels in an envelope"`
+	Raw         []byte          `json:"raw,omitempty" doc:"in its place: what travels as it is, in base64"`
+	Match       string          `json:"match" enum:"key,type" doc:"how the answer is found"`
+	State       State           `json:"state" enum:"queued,sent,done,failed,expired,dead,cancelled"`
+	CreatedAt   time.Time       `json:"created_at"`
+	UpdatedAt   time.Time       `json:"updated_at" doc:"when it came into its state, or was last sent or answered"`
+	ExpiresAt   time.Time       `json:"expires_at"`
+	SentAt      *time.Time      `json:"sent_at" doc:"when it was last sent; null if it never was"`
+	Timeout     string          `json:"timeout" doc:"how long the board may take to answer"`
+	Attempts    int             `json:"attempts" doc:"how often it has been sent"`
+	MaxAttempts int             `json:"max_attempts"`
+	Error       string          `json:"error,omitempty" doc:"why the last attempt has failed"`
+	Answer      json.RawMessage `json:"answer" doc:"what the board has answered: its envelope, or raw; null as long as it has not"`
+
+	// Digest tells whether two requests with one Idempotency-Key are the same.
+	Digest string `json:"digest,omitempty" hidden:"true"`
+}
+
+func (c *Command) timeout() time.Duration {
+	d, err := time.ParseDuration(c.Timeout)
+	if err != nil || d <= 0 {
+		return DefaultTimeout
+	}
+	return d
+}
+
+func (c *Command) order() int64 { return c.CreatedAt.UnixNano() }
+
+// encode returns the command as it is on disk.
+func (c *Command) encode() []byte {
+	b, err := json.Marshal(c)
+	if err != nil { // Data and Answer have been read as JSON
+		panic(fmt.Sprintf("queue: command %s of %s: %v", c.ID, c.Device, err))
+	}
+	return b
+}
+
+func decodeCommand(b []byte) (*Command, error) {
+	c := new(Command)
+	if err := json.Unmarshal(b, c); err != nil {
+		return nil, fmt.Errorf("queue: a command on disk cannot be read: %w", err)
+	}
+	return c, nil
+}
+
+// A Request asks for a command. Zero fields mean the defaults of the Config.
+type Request struct {
+	Device   string
+	Type     longwire.Type
+	Data     json.RawMessage
+	Raw      []byte
+	Match    string // "key" or "type"
+	TTL      time.Duration
+	Timeout  time.Duration
+	Attempts int
+
+	// Key, if not "", makes the request one that may be repeated: the first with a key
+	// makes a command, others for the device return that.
+	Key string
+}
+
+// A Result is what has become of a Request.
+type Result struct {
+	Device   string
+	Command  *Command // nil where there is an error
+	Repeated bool     // the command was there already
+	Err      error
+}
+
+var (
+	// ErrMany means that as many commands wait for the board as may.
+	ErrMany = errors.New("too many commands wait for the device")
+	// ErrNotFound means that there is no such command, or not any more.
+	ErrNotFound = errors.New("no such command")
+	// ErrInFlight means that a command cannot be cancelled as the board has it and may be
+	// carrying it out.
+	ErrInFlight = errors.New("the command has been sent, and its answer may come")
+	// ErrEnded means that a command cannot be cancelled as it has ended.
+	ErrEnded = errors.New("the command has ended")
+	// ErrKeyTaken means that another request had the same idempotency key.
+	ErrKeyTaken = errors.New("the idempotency key was that of another request")
+	// ErrClosed means that the queue takes no commands any more.
+	ErrClosed = errors.New("the queue is closed")
+)

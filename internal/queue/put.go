@@ -1,0 +1,247 @@
+package queue
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/longwire/longwire/internal/store"
+)
+
+// chunk is how many commands are written at once.
+const chunk = 256
+
+// Put keeps commands, and returns when they are on disk, or are not, each by itself: results are
+// in the order of requests. It waits for the disk and not for boards.
+func (q *Queue) Put(ctx context.Context, requests ...Request) []Result {
+	results := make([]Result, 0, len(requests))
+	for len(requests) > 0 {
+		n := min(len(requests), chunk)
+		results = append(results, q.put(ctx, requests[:n])...)
+		requests = requests[n:]
+	}
+	return results
+}
+
+// A placed is a command that has a place in the line of its board, and is not on disk yet.
+type placed struct {
+	l  *line
+	it *item
+	c  *Command
+	at int // in results
+}
+
+func (q *Queue) put(ctx context.Context, requests []Request) []Result {
+	results := make([]Result, len(requests))
+	var all []placed
+	var records []store.Record
+	for i := range requests {
+		r := &requests[i]
+		results[i].Device = r.Device
+		p, err := q.place(ctx, r, &results[i])
+		if err != nil {
+			results[i].Err = err
+		}
+		if p != nil {
+			p.at = i
+			all = append(all, *p)
+			records = append(records, store.Record{Key: waitingKey(r.Device, p.c.ID), Data: p.c.encode()})
+		}
+	}
+	if len(all) == 0 {
+		return results
+	}
+	// Whoever asks may go away; what has begun has one end all the same.
+	_, err := q.conf.Log.Append(q.ctx, records...)
+	if errors.Is(err, store.ErrFull) && q.trim() {
+		_, err = q.conf.Log.Append(q.ctx, records...)
+	}
+	q.written(all, err)
+	for _, p := range all {
+		if err != nil {
+			results[p.at].Err = err
+			continue
+		}
+		results[p.at].Command = p.c
+		q.tell(p.c)
+		q.look(p.l.device)
+	}
+	return results
+}
+
+// place gives a command its place in the line of its board. Without an error and without a
+// place, the result has the command that was there already.
+func (q *Queue) place(ctx context.Context, r *Request, result *Result) (*placed, error) {
+	c := q.command(r)
+	for {
+		q.mu.Lock()
+		if q.closed {
+			q.mu.Unlock()
+			return nil, ErrClosed
+		}
+		l := q.lines[r.Device]
+		var there *item
+		if l != nil && r.Key != "" {
+			there = l.find(c.ID)
+		}
+		if there == nil {
+			p, err := q.placeLocked(c)
+			q.mu.Unlock()
+			if err != nil || r.Key == "" {
+				return p, err
+			}
+			old, err := q.Get(ctx, r.Device, c.ID)
+			if errors.Is(err, ErrNotFound) {
+				return p, nil
+			}
+			q.written([]placed{*p}, errRepeated)
+			if err != nil {
+				return nil, err
+			}
+			return nil, result.repeat(old, c)
+		}
+		settled := there.settled
+		q.mu.Unlock()
+		if settled == nil {
+			old, err := q.Get(ctx, r.Device, c.ID)
+			if err != nil {
+				return nil, err
+			}
+			return nil, result.repeat(old, c)
+		}
+		select { // another request with the key is writing it
+		case <-settled:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+var errRepeated = errors.New("the command is there already")
+
+// repeat takes an earlier command for the result, if it is what is asked for.
+func (r *Result) repeat(old, c *Command) error {
+	if old.Digest != c.Digest {
+		return ErrKeyTaken
+	}
+	r.Command, r.Repeated = old, true
+	return nil
+}
+
+// command makes a request a command.
+func (q *Queue) command(r *Request) *Command {
+	c := &Command{
+		Device: r.Device, Type: r.Type, Data: r.Data, Raw: r.Raw, Match: r.Match, State: Queued,
+		Timeout: or(r.Timeout, q.conf.Timeout).String(), MaxAttempts: or(r.Attempts, q.conf.Attempts),
+	}
+	c.ExpiresAt = time.Now().Add(or(r.TTL, q.conf.TTL)).UTC()
+	if r.Key == "" {
+		c.ID = newID()
+		return c
+	}
+	digest := sha256.New()
+	json.NewEncoder(digest).Encode(r)
+	c.ID, c.Digest = keyedID(r.Device, r.Key), encoding.EncodeToString(digest.Sum(nil)[:15])
+	return c
+}
+
+func (q *Queue) placeLocked(c *Command) (*placed, error) {
+	now := time.Now()
+	q.last = max(q.last+1, now.UnixNano())
+	c.CreatedAt = time.Unix(0, q.last).UTC()
+	c.UpdatedAt = c.CreatedAt
+	size := len(c.encode())
+	l := q.lineLocked(c.Device)
+	if len(l.items) >= q.conf.Max || l.bytes+int64(size) > q.conf.MaxBytes {
+		q.settleLocked(l)
+		return nil, ErrMany
+	}
+	it := &item{id: c.ID, order: c.order(), expires: c.ExpiresAt.UnixNano(), size: size, phase: writing}
+	if c.Digest != "" {
+		it.settled = make(chan struct{})
+	}
+	l.items = append(l.items, it)
+	l.bytes += int64(size)
+	q.counts.Waiting++
+	q.counts.Bytes += int64(size)
+	return &placed{l: l, it: it, c: c}, nil
+}
+
+// written is told what the disk has made of commands.
+func (q *Queue) written(all []placed, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, p := range all {
+		if err != nil {
+			if errors.Is(err, store.ErrUnavailable) || q.ctx.Err() != nil {
+				q.doubtful = append(q.doubtful, waitingKey(p.l.device, p.c.ID))
+			}
+			q.removeLocked(p.l, p.it)
+		} else {
+			q.counts.Put++
+			p.it.phase = waiting
+			p.l.expiry = earliest(p.l.expiry, p.it.expires)
+			if p.it.settled != nil {
+				close(p.it.settled)
+				p.it.settled = nil
+			}
+		}
+		q.settleLocked(p.l)
+	}
+}
+
+// trim makes room: the commands that have ended first are forgotten first. It reports whether
+// there were any.
+func (q *Queue) trim() bool {
+	q.mu.Lock()
+	busy := q.trimming
+	q.trimming = true
+	q.mu.Unlock()
+	if busy {
+		return false
+	}
+	defer func() {
+		q.mu.Lock()
+		q.trimming = false
+		q.mu.Unlock()
+	}()
+	old, err := q.conf.Log.Read(q.ctx, endedKey("*", "*"), 0, 1000)
+	if err != nil || len(old) == 0 {
+		return false
+	}
+	keys := make([]string, len(old))
+	for i := range old {
+		keys[i] = old[i].Key
+	}
+	return q.conf.Log.Delete(q.ctx, keys...) == nil
+}
+
+// encoding makes ids of small letters and digits.
+var encoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
+
+// newID returns an id that no other command has. Later ones are larger, to within a
+// millisecond.
+func newID() string {
+	var b [15]byte
+	binary.BigEndian.PutUint64(b[:], uint64(time.Now().UnixMilli())<<16)
+	rand.Read(b[6:])
+	return encoding.EncodeToString(b[:])
+}
+
+// keyedID returns the id that all requests for a board with the same key have.
+func keyedID(device, key string) string {
+	sum := sha256.Sum256([]byte(device + "/" + key)) // no id of a device has a slash
+	return "k" + encoding.EncodeToString(sum[:15])
+}
+
+func or[T int | time.Duration](v, def T) T {
+	if v == 0 {
+		return def
+	}
+	return v
+}
