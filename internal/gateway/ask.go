@@ -46,12 +46,34 @@ type Question struct {
 
 // An Answer is what a device has answered: an envelope, or bytes that are none.
 type Answer struct {
+	DataType string
+	Key      string
+	Status   string
+	Message  string
+	Data     json.RawMessage
+	Raw      []byte // the data of the frame, where it is no envelope; the other fields are empty then
+}
+
+// An EnvelopeAnswer is an answer that is an envelope, as it is shown.
+type EnvelopeAnswer struct {
 	DataType string          `json:"data_type"`
 	Key      string          `json:"call_back_key"`
-	Status   string          `json:"status"`
+	Status   string          `json:"status" doc:"the device's own, with HTTP's meanings"`
 	Message  string          `json:"message"`
 	Data     json.RawMessage `json:"data"`
-	Raw      []byte          `json:"raw,omitempty" doc:"the data of the frame in base64, where it is no envelope; the other fields are empty then"`
+}
+
+// A RawAnswer is an answer that is none, as it is shown.
+type RawAnswer struct {
+	Raw []byte `json:"raw" doc:"the data of the frame in base64, where it is no envelope"`
+}
+
+// MarshalJSON writes one of the two.
+func (a *Answer) MarshalJSON() ([]byte, error) {
+	if a.Raw != nil {
+		return json.Marshal(RawAnswer{a.Raw})
+	}
+	return json.Marshal(EnvelopeAnswer{a.DataType, a.Key, a.Status, a.Message, a.Data})
 }
 
 // Ask asks a device, and waits for its answer until ctx ends.
@@ -70,37 +92,36 @@ func (g *Gateway) Ask(ctx context.Context, id string, q Question) (*Answer, erro
 }
 
 func (g *Gateway) ask(ctx context.Context, s *session, q Question) (*Answer, error) {
-	v, sent := q.encode(rand.Text())
-	var raw longwire.Raw
-	var err error
-	takeBack := s.asking(q.Type, sent)
-	if q.Match == MatchType || q.Raw != nil && q.Match == "" {
-		err = s.conn.AskByType(ctx, q.Type, v, &raw)
-	} else {
-		err = s.conn.Ask(ctx, q.Type, v, &raw)
-	}
-	if _, refused := errors.AsType[*longwire.RemoteError](err); err != nil && !refused {
-		// Where time or the connection has ended the question may have gone out before.
-		if _, over := errors.AsType[*longwire.CloseError](err); !over && ctx.Err() == nil {
-			takeBack()
-		}
+	asked, err := s.start(ctx, q, rand.Text())
+	if err != nil {
 		return nil, err
 	}
-	s.in(q.Type, raw, time.Now())
-	return readAnswer(raw), nil
+	return s.answer(ctx, asked)
 }
 
-// asking counts a question before it is sent, so that it is seen while the device thinks about
-// it. The function that it returns takes that back.
-func (s *session) asking(t longwire.Type, data []byte) (takeBack func()) {
-	d := s.device.Load()
-	s.count(len(data))
-	r, n := s.port.g.record(d, Out, t, data, time.Now())
-	return func() {
-		d.framesOut.Add(-1)
-		d.bytesOut.Add(-int64(len(data) + s.port.overhead))
-		r.forget(n)
+// start sends a question.
+func (s *session) start(ctx context.Context, q Question, key string) (asked *longwire.Question, err error) {
+	v, sent := q.encode(key)
+	if q.Match == MatchType || q.Raw != nil && q.Match == "" {
+		asked, err = s.conn.StartByType(ctx, q.Type, v)
+	} else {
+		asked, err = s.conn.Start(ctx, q.Type, v)
 	}
+	if err == nil {
+		s.out(q.Type, sent)
+	}
+	return asked, err
+}
+
+// answer waits for the answer to a question.
+func (s *session) answer(ctx context.Context, asked *longwire.Question) (*Answer, error) {
+	var raw longwire.Raw
+	err := asked.Answer(ctx, &raw)
+	if _, refused := errors.AsType[*longwire.RemoteError](err); err != nil && !refused {
+		return nil, err
+	}
+	s.in(asked.Type(), raw, time.Now())
+	return readAnswer(raw), nil
 }
 
 // encode returns what is given to the library, and what the frame will carry.
@@ -235,32 +256,67 @@ func (g *Gateway) targets(to Target) (sessions []*session, away int) {
 	conf := g.settings.Load()
 	g.registry.mu.Lock()
 	defer g.registry.mu.Unlock()
-	inGroup := func(d *device) bool {
-		return slices.ContainsFunc(to.Groups, func(group string) bool {
-			return slices.Contains(d.groups, group) || slices.Contains(conf.groups[d.id], group)
-		})
+	devices, unknown := g.registry.findLocked(conf, to)
+	named := make(map[string]bool)
+	for _, id := range to.IDs {
+		named[id] = true
 	}
+	for _, d := range devices {
+		switch {
+		case d.session != nil:
+			sessions = append(sessions, d.session)
+		case named[d.id]:
+			away++
+		}
+	}
+	return sessions, away + len(unknown)
+}
+
+// known returns the ids of the devices of a target that commands may wait for, and those of
+// Target.IDs that they may not.
+func (g *Gateway) known(to Target) (ids, unknown []string) {
+	conf := g.settings.Load()
+	g.registry.mu.Lock()
+	defer g.registry.mu.Unlock()
+	devices, unknown := g.registry.findLocked(conf, to)
+	for _, d := range devices {
+		// One that is known by its address does not come back under it.
+		if !d.byAddress || d.session != nil || slices.Contains(to.IDs, d.id) {
+			ids = append(ids, d.id)
+		}
+	}
+	if conf.Commands.Unknown {
+		return append(ids, unknown...), nil
+	}
+	return ids, unknown
+}
+
+// findLocked returns the devices of a target, each once and in the order of their ids, and those of
+// Target.IDs that are not known.
+func (r *registry) findLocked(conf *settings, to Target) (devices []*device, unknown []string) {
+	found := make(map[string]bool)
 	if to.All || len(to.Groups) > 0 {
-		for _, d := range g.registry.byID {
-			if d.session != nil && (to.All || inGroup(d)) {
-				sessions = append(sessions, d.session)
+		for _, d := range r.byID {
+			if to.All || slices.ContainsFunc(to.Groups, func(group string) bool {
+				return slices.Contains(d.groups, group) || slices.Contains(conf.groups[d.id], group)
+			}) {
+				devices, found[d.id] = append(devices, d), true
 			}
 		}
 	}
-	seen := make(map[string]bool)
 	for _, id := range to.IDs {
-		d := g.registry.byID[id]
+		d := r.byID[id]
 		switch {
-		case seen[id]:
-		case d == nil || d.session == nil:
-			away++
-		case to.All || inGroup(d): // is there already
+		case found[id]:
+		case d == nil:
+			unknown = append(unknown, id)
 		default:
-			sessions = append(sessions, d.session)
+			devices = append(devices, d)
 		}
-		seen[id] = true
+		found[id] = true
 	}
-	return sessions, away
+	slices.SortFunc(devices, func(a, b *device) int { return strings.Compare(a.id, b.id) })
+	return devices, unknown
 }
 
 // TypeOf returns the type that is called so in the configuration, or has that number,

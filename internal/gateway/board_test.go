@@ -74,7 +74,7 @@ func (r *running) want(id string, online bool) Device {
 func (r *running) eventNames(name EventName) (found []Event) {
 	ctx, cancel := context.WithTimeout(r.t.Context(), time.Millisecond)
 	defer cancel()
-	events, _, _ := r.Events(ctx, 0, keepEvents)
+	events, _, _ := r.Events(0).Next(ctx, keepEvents)
 	for _, e := range events {
 		if e.Name == name {
 			found = append(found, e)

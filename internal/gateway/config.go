@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/longwire/longwire"
+	"github.com/longwire/longwire/internal/store"
 )
 
 // A Config says what a [Gateway] serves, and how. Zero fields mean the stated defaults.
@@ -26,6 +27,13 @@ type Config struct {
 
 	// Forward, if it has a URL, is asked for the answer to every message.
 	Forward Forward
+
+	// Store, if not nil, keeps commands, events and what is known of devices, in the logs
+	// that [Logs] names. It is the caller's to close, when Serve has returned. Reload
+	// does not change it, nor what Commands says but for Unknown, nor Deliver.
+	Store    *store.Store
+	Commands Commands
+	Deliver  Delivery
 
 	// Groups and Attributes of devices, beside those that they name themselves.
 	Groups     map[string][]string          // the ids in a group
@@ -128,6 +136,36 @@ type Type struct {
 	Type    longwire.Type
 	Ack     Ack      // zero means Config.Ack
 	Forward *Forward // nil means Config.Forward; one without a URL, none
+
+	// Store has its messages kept, and answered only when they are on disk.
+	Store bool
+}
+
+// Commands bounds the commands that wait for devices, and says how they are sent. Zero fields mean
+// the defaults of [queue.Config].
+type Commands struct {
+	Max      int           // that may wait for one device
+	MaxBytes int64         // and the bytes of them
+	TTL      time.Duration // of those that do not say
+	Timeout  time.Duration // of those that do not say
+	Attempts int           // of those that do not say
+	Keep     time.Duration // how long those that have ended are kept
+	Window   int           // that one device may have unanswered
+	InFlight int           // that all together may
+	Rate     int           // that are sent per second, to all together
+
+	// Unknown lets commands wait for devices that have never been connected.
+	Unknown bool
+}
+
+// A Delivery is an HTTP service of the user's that every event that is kept is posted to, those of one
+// device in their order, again and again until it responds.
+type Delivery struct {
+	Service
+
+	// InFlight is how many events may be with it at a time, of as many devices. Zero
+	// means 16.
+	InFlight int
 }
 
 // A Forward is an HTTP service of the user's that answers messages. Each is posted to it as JSON
@@ -165,6 +203,7 @@ type settings struct {
 // A treatment says what happens to messages of a type.
 type treatment struct {
 	name    string
+	store   bool
 	ack     Ack
 	forward *forwarder // nil means none
 }
@@ -202,7 +241,7 @@ func newSettings(c *Config) (*settings, error) {
 		if _, taken := s.byName[t.Name]; taken {
 			return nil, fmt.Errorf("gateway: two types are called %q", t.Name)
 		}
-		treat := &treatment{name: t.Name, ack: t.Ack, forward: s.other.forward}
+		treat := &treatment{name: t.Name, store: t.Store, ack: t.Ack, forward: s.other.forward}
 		orDefault(&treat.ack, conf.Ack)
 		if t.Forward != nil {
 			treat.forward = newForwarder(*t.Forward)

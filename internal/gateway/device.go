@@ -39,6 +39,7 @@ type LastClose struct {
 // atomic.
 type device struct {
 	id         string
+	byAddress  bool // its id is its address, under which it does not come back
 	kind       Identity
 	epoch      uint64
 	session    *session // nil while it is away
@@ -54,6 +55,7 @@ type device struct {
 	framesIn, framesOut atomic.Int64
 	bytesIn, bytesOut   atomic.Int64
 	frames              atomic.Pointer[recorder]
+	unkept              atomic.Bool // what is on disk of it is not up to date
 }
 
 // A session is one connection of a device.

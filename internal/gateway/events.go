@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/longwire/longwire"
+	"github.com/longwire/longwire/internal/queue"
+	"github.com/longwire/longwire/internal/store"
 )
 
 // EventName is what an event is about.
@@ -16,6 +18,7 @@ const (
 	EventMessage    EventName = "message"    // a device has sent something
 	EventConnect    EventName = "connect"    // a device has connected
 	EventDisconnect EventName = "disconnect" // its connection is over
+	EventCommand    EventName = "command"    // a command for it has come into another state
 )
 
 // An Event is something that has happened.
@@ -24,16 +27,27 @@ type Event struct {
 	Name       EventName       `json:"-"`
 	Device     string          `json:"device"`
 	At         time.Time       `json:"at"`
-	Listener   string          `json:"listener"`
+	Listener   string          `json:"listener,omitempty"`
 	RemoteAddr string          `json:"remote_addr,omitempty"`
-	Epoch      uint64          `json:"epoch"`
+	Epoch      uint64          `json:"epoch,omitempty"`
 	Reason     string          `json:"reason,omitempty" doc:"why the connection is over"`
 	Type       *longwire.Type  `json:"type,omitempty" doc:"of the message"`
 	TypeName   string          `json:"type_name,omitempty"`
 	Key        string          `json:"call_back_key,omitempty"`
 	Data       json.RawMessage `json:"data,omitempty" doc:"what the message says, where that is JSON"`
 	Raw        []byte          `json:"raw,omitempty" doc:"the data of the frame in base64, where it is not"`
-	Size       int             `json:"size,omitempty" doc:"bytes of the frame's data; more than 64 KiB of it are left out"`
+	Size       int             `json:"size,omitempty" doc:"bytes of the frame's data; more than 64 KiB of it are left out, but where the type is stored"`
+	Command    *CommandEvent   `json:"command,omitempty"`
+}
+
+// A CommandEvent is what an event says of a command.
+type CommandEvent struct {
+	ID       string          `json:"id"`
+	Type     longwire.Type   `json:"type"`
+	State    queue.State     `json:"state"`
+	Attempts int             `json:"attempts"`
+	Error    string          `json:"error,omitempty"`
+	Answer   json.RawMessage `json:"answer,omitempty"`
 }
 
 const (
@@ -45,6 +59,8 @@ const (
 // A feed remembers the latest events, for any number of readers, each at its own pace. It
 // holds nothing for a reader.
 type feed struct {
+	log *store.Log // where events are kept that shall be; nil means nowhere
+
 	mu    sync.Mutex
 	ring  [keepEvents]Event
 	start uint64        // id of the first of this run
@@ -55,29 +71,73 @@ type feed struct {
 }
 
 // init begins with ids that are larger than those of any run before.
-func (f *feed) init(now time.Time) {
-	f.start = uint64(now.UnixMicro())
+func (f *feed) init(after uint64, now time.Time) {
+	f.start = max(uint64(now.UnixMicro()), after+1)
 	f.first, f.next = f.start, f.start
 }
 
+// add adds an event.
 func (f *feed) add(e Event) {
-	e.At = time.Now().UTC()
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.addLocked(&e)
+}
+
+// addKept adds an event, and has it kept. Done, if not nil, is told when that has been done, or
+// why it has not.
+func (f *feed) addKept(e Event, done func(error)) {
+	if f.log == nil {
+		f.add(e)
+		if done != nil {
+			done(nil)
+		}
+		return
+	}
+	told := func(_ uint64, err error) {
+		if done != nil {
+			done(err)
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	whole := f.addLocked(&e)
+	// In the order of the ids, so that readers can find an id in the log.
+	if !f.log.Submit(told, store.Record{Key: "e/" + e.Device, Data: whole.encode()}) {
+		told(0, store.ErrUnavailable)
+	}
+}
+
+// addLocked gives an event its id and its time, and remembers it without what is too large.
+func (f *feed) addLocked(e *Event) (whole *Event) {
+	e.At = time.Now().UTC()
 	e.ID = f.next
 	f.next++
-	f.size += len(e.Data) + len(e.Raw)
+	small := *e
+	if len(e.Data)+len(e.Raw) > maxEventData {
+		small.Data, small.Raw = nil, nil
+	}
+	f.size += small.weight()
 	for f.next-f.first > keepEvents || f.size > keepEventSize && f.first < e.ID {
 		old := &f.ring[f.first%keepEvents]
-		f.size -= len(old.Data) + len(old.Raw)
+		f.size -= old.weight()
 		*old = Event{}
 		f.first++
 	}
-	f.ring[e.ID%keepEvents] = e
+	f.ring[e.ID%keepEvents] = small
 	if f.added != nil {
 		close(f.added)
 		f.added = nil
 	}
+	return e
+}
+
+// weight is how many bytes of messages are in an event.
+func (e *Event) weight() int {
+	n := len(e.Data) + len(e.Raw)
+	if e.Command != nil {
+		n += len(e.Command.Answer)
+	}
+	return n
 }
 
 // LastEvent returns the id of the latest event.
@@ -87,31 +147,72 @@ func (g *Gateway) LastEvent() uint64 {
 	return g.events.next - 1
 }
 
-// Events returns events behind the one with the id after, at most limit, and waits until
-// there is one or ctx ends. Missed is how many there have been that are not remembered any more, and at least 1
-// where after is an event of an earlier run of the gateway.
-func (g *Gateway) Events(ctx context.Context, after uint64, limit int) (events []Event, missed uint64, err error) {
-	f := &g.events
+// An EventReader reads events, in the order in which they happened. It may be used by one goroutine at
+// a time.
+type EventReader struct {
+	// After is the id of the last event that has been read. Those behind it are next.
+	After uint64
+
+	// Device, if not "", is the one whose events alone are read from the disk. Others
+	// may be among those that are in memory.
+	Device string
+
+	feed  *feed
+	place uint64 // behind which to go on in the log; 0 when that is not known
+	kept  uint64 // how many events this reader has had from the log since it knows the place
+	from  uint64 // After when it came to know it
+}
+
+// Events returns a reader of the events behind the one with the id after. 0 means all that are
+// remembered or kept.
+func (g *Gateway) Events(after uint64) *EventReader {
+	return &EventReader{After: after, feed: &g.events}
+}
+
+// Next returns the next events, at most limit, and waits until there is one or ctx ends. Missed
+// is how many there have been that are not remembered any more, and at least 1 where it is
+// not known how many.
+func (r *EventReader) Next(ctx context.Context, limit int) (events []Event, missed uint64, err error) {
+	f := r.feed
 	for {
 		f.mu.Lock()
-		if after >= f.next { // of a gateway whose clock was ahead
-			after = f.next - 1
+		if r.After >= f.next { // of a gateway whose clock was ahead
+			r.After = f.next - 1
 		}
-		if from := after + 1; from < f.first {
+		if r.After+1 < f.first && f.log != nil {
+			first := f.first
+			f.mu.Unlock()
+			events, more, err := r.fromLog(ctx, first, limit)
+			if len(events) > 0 {
+				return events, 0, nil
+			}
+			missed += more
+			if err != nil { // it will be back
+				select {
+				case <-time.After(time.Second):
+				case <-ctx.Done():
+					return nil, 0, context.Cause(ctx)
+				}
+			}
+			continue
+		}
+		if from := r.After + 1; from < f.first {
 			switch {
-			case after == 0: // whoever wants all that there is misses nothing
+			case r.After == 0: // whoever wants all that there is misses nothing
 			case from < f.start:
 				missed = max(f.first-f.start, 1) // and nobody knows how many of the run before
 			default:
 				missed = f.first - from
 			}
-			after = f.first - 1
+			r.After = f.first - 1
 		}
-		for id := after + 1; id < f.next && len(events) < limit; id++ {
+		r.place = 0
+		for id := r.After + 1; id < f.next && len(events) < limit; id++ {
 			events = append(events, f.ring[id%keepEvents])
 		}
-		if len(events) > 0 {
+		if len(events) > 0 || missed > 0 {
 			f.mu.Unlock()
+			r.After += uint64(len(events))
 			return events, missed, nil
 		}
 		if f.added == nil {
@@ -122,7 +223,7 @@ func (g *Gateway) Events(ctx context.Context, after uint64, limit int) (events [
 		select {
 		case <-added:
 		case <-ctx.Done():
-			return nil, missed, context.Cause(ctx)
+			return nil, 0, context.Cause(ctx)
 		}
 	}
 }

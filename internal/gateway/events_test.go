@@ -20,7 +20,7 @@ func TestEvents(t *testing.T) {
 		c.Push(t.Context(), 8, longwire.Raw("\xff"))
 		c.Push(t.Context(), 9, longwire.Raw(make([]byte, maxEventData+1)))
 		synctest.Wait()
-		events, missed, err := g.Events(t.Context(), from, 100)
+		events, missed, err := g.Events(from).Next(t.Context(), 100)
 		if err != nil || missed != 0 || len(events) != 5 {
 			t.Fatalf("%+v, %d, %v", events, missed, err)
 		}
@@ -36,7 +36,7 @@ func TestEvents(t *testing.T) {
 		}
 		// From any point that is remembered, in pieces of any size.
 		for i := range events {
-			rest, _, err := g.Events(t.Context(), events[i].ID-1, 2)
+			rest, _, err := g.Events(events[i].ID-1).Next(t.Context(), 2)
 			if err != nil || rest[0].ID != events[i].ID || len(rest) != min(2, len(events)-i) {
 				t.Errorf("behind %d: %+v, %v", i, rest, err)
 			}
@@ -47,13 +47,13 @@ func TestEvents(t *testing.T) {
 			c.Close(longwire.ReasonClosed)
 		}()
 		began := time.Now()
-		rest, _, err := g.Events(t.Context(), events[4].ID, 100)
+		rest, _, err := g.Events(events[4].ID).Next(t.Context(), 100)
 		if err != nil || len(rest) != 1 || rest[0].Name != EventDisconnect || rest[0].Reason != "peer_closed" || time.Since(began) != time.Minute {
 			t.Errorf("%+v, %v after %v", rest, err, time.Since(began))
 		}
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errors.New("enough"))
 		defer cancel()
-		if rest, _, err := g.Events(ctx, 1<<62, 1); err == nil || err.Error() != "enough" {
+		if rest, _, err := g.Events(1<<62).Next(ctx, 1); err == nil || err.Error() != "enough" {
 			t.Errorf("%+v, %v", rest, err)
 		}
 	})
@@ -62,20 +62,20 @@ func TestEvents(t *testing.T) {
 // Who reads too slowly is told how much is gone, and the memory stays bounded.
 func TestEventsThatAreNotRememberedAnyMore(t *testing.T) {
 	f := new(Gateway)
-	f.events.init(time.Now())
+	f.events.init(0, time.Now())
 	from := f.LastEvent()
 	const n = keepEvents + 1000
 	for i := range n {
 		f.events.add(Event{Device: fmt.Sprint(i)})
 	}
-	events, missed, err := f.Events(t.Context(), from, 10)
+	events, missed, err := f.Events(from).Next(t.Context(), 10)
 	if err != nil || missed != 1000 || events[0].Device != "1000" {
 		t.Errorf("%+v, %d, %v", events[:1], missed, err)
 	}
-	if events, missed, err = f.Events(t.Context(), from-1_000_000, 1); err != nil || missed != 1000 {
+	if events, missed, err = f.Events(from-1_000_000).Next(t.Context(), 1); err != nil || missed != 1000 {
 		t.Errorf("behind an event of an earlier run: %+v, %d, %v", events, missed, err)
 	}
-	if events, missed, err = f.Events(t.Context(), 0, 1); err != nil || missed != 0 {
+	if events, missed, err = f.Events(0).Next(t.Context(), 1); err != nil || missed != 0 {
 		t.Errorf("from the beginning: %+v, %d, %v", events, missed, err)
 	}
 	for range 1000 {

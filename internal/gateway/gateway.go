@@ -19,8 +19,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/longwire/longwire"
 	"github.com/longwire/longwire/frame"
+	"github.com/longwire/longwire/internal/queue"
+	"github.com/longwire/longwire/internal/store"
 )
 
 // A Gateway serves boards. All methods may be called from any goroutine.
@@ -35,10 +39,16 @@ type Gateway struct {
 	ports    []*port
 	registry registry
 	events   feed
+	store    *store.Store  // nil when nothing is kept
+	devices  *store.Log    // nil without a store
+	queue    *queue.Queue  // nil without a store
+	deliver  *delivery     // nil when there is none
 	drain    chan struct{} // closed by Drain
 	draining sync.Once
 
 	forwardFailed atomic.Int64
+	notKept       atomic.Int64
+	storeTrouble  rate.Sometimes
 }
 
 // A port is a listener at work.
@@ -62,10 +72,15 @@ func New(c *Config, logger *slog.Logger) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{log: logger, drain: make(chan struct{})}
+	g := &Gateway{log: logger, drain: make(chan struct{}), storeTrouble: rate.Sometimes{Interval: 10 * time.Second}}
 	g.settings.Store(conf)
 	g.registry.byID = make(map[string]*device)
-	g.events.init(time.Now())
+	g.events.init(0, time.Now())
+	if conf.Store != nil {
+		if err := g.openStore(context.Background(), conf.Config); err != nil {
+			return nil, err
+		}
+	}
 	for i := range conf.Listeners {
 		l := &conf.Listeners[i]
 		codec, err := frame.NewCodec(l.Library.Format)
@@ -97,9 +112,20 @@ func (g *Gateway) Serve(stop, abort context.Context) error {
 		g.log.Info("listening", "addr", l.Socket.Addr().String(), "listener", l.Name)
 		go func() { served <- p.srv.Serve(l.Socket) }()
 	}
+	background, end := context.WithCancel(context.WithoutCancel(stop))
+	var tasks sync.WaitGroup
+	if g.store != nil {
+		g.startStore(background, &tasks)
+	}
 	defer func() {
 		for _, p := range g.ports {
 			p.srv.Close()
+		}
+		g.disconnectAll()
+		end()
+		tasks.Wait()
+		if g.queue != nil {
+			g.queue.Close()
 		}
 		g.closeServices(g.settings.Load())
 	}()
@@ -146,6 +172,9 @@ var errDrainTimeout = errors.New("the drain timeout has passed")
 // leave ends the connections in good order while there is time, and then at once.
 func (g *Gateway) leave(abort context.Context, served <-chan error, because error) {
 	g.log.Info("stopping", "because", because)
+	if g.queue != nil {
+		g.queue.Pause() // what is under way may be answered
+	}
 	ctx, cancel := context.WithTimeoutCause(abort, g.settings.Load().DrainTimeout, errDrainTimeout)
 	defer cancel()
 	var all sync.WaitGroup
@@ -217,6 +246,11 @@ type Stats struct {
 	Devices       int // that are known
 	Online        int
 	ForwardFailed int64 // messages that the user's service has not answered
+	NotKept       int64 // messages that could not be kept
+
+	Commands *queue.Counts  // nil when nothing is kept
+	Store    *store.Stats   // nil when nothing is kept
+	Delivery *DeliveryStats // nil when nothing is delivered
 }
 
 // ListenerStats is what has been counted on a listener.
@@ -228,7 +262,14 @@ type ListenerStats struct {
 
 // Stats returns what the gateway has counted.
 func (g *Gateway) Stats() Stats {
-	s := Stats{Listeners: make(map[string]ListenerStats), ForwardFailed: g.forwardFailed.Load()}
+	s := Stats{Listeners: make(map[string]ListenerStats), ForwardFailed: g.forwardFailed.Load(), NotKept: g.notKept.Load()}
+	if g.store != nil {
+		counts, kept := g.queue.Counts(), g.store.Stats()
+		s.Commands, s.Store = &counts, &kept
+	}
+	if g.deliver != nil {
+		s.Delivery = g.deliver.stats()
+	}
 	for _, p := range g.ports {
 		s.Listeners[p.name] = ListenerStats{p.srv.Stats(), p.refused.Load(), p.takeovers.Load()}
 	}

@@ -18,10 +18,10 @@ func (p *port) handle(ctx context.Context, m *longwire.Message) (any, error) {
 	how := g.settings.Load().of(m.Type)
 	s.in(m.Type, m.Data, now)
 	g.logMessage(ctx, s, m)
-	g.noteMessage(s, m, how.name)
+	err := g.noteMessage(s, m, how)
 	var answer any = longwire.Envelope{}
-	var err error
 	switch asked := m.Key() != ""; {
+	case err != nil: // it is not kept, which the board must know
 	case how.forward != nil:
 		if answer, err = g.forward(ctx, how.forward, s, m, how.name); how.ack == AckNever || how.ack == AckAsked && !asked {
 			answer, err = longwire.NoAnswer, nil
@@ -69,8 +69,9 @@ func (s *session) answered(m *longwire.Message, answer any, err error) {
 	s.out(m.Type, bytes.TrimSpace(b.Bytes()))
 }
 
-// noteMessage makes the message an event.
-func (g *Gateway) noteMessage(s *session, m *longwire.Message, name string) {
+// noteMessage makes the message an event. Where its type is stored, it returns when the
+// message is on disk; the error is what the board is told when it cannot be.
+func (g *Gateway) noteMessage(s *session, m *longwire.Message, how *treatment) error {
 	t := m.Type
 	e := Event{
 		Name:     EventMessage,
@@ -78,15 +79,27 @@ func (g *Gateway) noteMessage(s *session, m *longwire.Message, name string) {
 		Listener: s.port.name,
 		Epoch:    s.epoch,
 		Type:     &t,
-		TypeName: name,
+		TypeName: how.name,
 		Key:      m.Key(),
 		Size:     len(m.Data),
 	}
-	if len(m.Data) <= maxEventData {
+	if how.store || len(m.Data) <= maxEventData {
 		e.Data, e.Raw = say(m)
 		e.Data, e.Raw = bytes.Clone(e.Data), bytes.Clone(e.Raw)
 	}
-	g.events.add(e)
+	if !how.store {
+		g.events.add(e)
+		return nil
+	}
+	kept := make(chan error, 1)
+	g.events.addKept(e, func(err error) { kept <- err })
+	err := <-kept
+	if err == nil {
+		return nil
+	}
+	g.notKept.Add(1)
+	g.storeTrouble.Do(func() { g.log.Error("messages cannot be kept", "error", err) })
+	return longwire.Errorf(longwire.StatusUnavailable, "the message cannot be kept at the moment")
 }
 
 func (g *Gateway) logMessage(ctx context.Context, s *session, m *longwire.Message) {

@@ -13,6 +13,7 @@ import (
 // An identity is who a board is, and how that is known.
 type identity struct {
 	id         string
+	byAddress  bool // the board has said nothing, and its id is its address
 	kind       Identity
 	groups     []string
 	attributes map[string]string
@@ -80,7 +81,7 @@ func (p *port) identify(ctx context.Context, c *longwire.Conn) (identity, error)
 		}
 	}
 	if l.AllowAnonymous || !l.Login.Required() {
-		return identity{id: addressID(c.RemoteAddr()), kind: Anonymous}, nil
+		return identity{id: addressID(c.RemoteAddr()), byAddress: true, kind: Anonymous}, nil
 	}
 	if !l.Login.asked() {
 		return identity{}, longwire.Errorf(longwire.StatusUnauthorized, "a certificate is needed")

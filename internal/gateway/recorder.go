@@ -33,14 +33,13 @@ type recorder struct {
 	n    int // how many there have been
 }
 
-// record remembers a frame, if frames are remembered. It returns where: the nth of r, which is
-// nil otherwise.
-func (g *Gateway) record(d *device, way Direction, t longwire.Type, data []byte, now time.Time) (r *recorder, n int) {
+// record remembers a frame, if frames are remembered.
+func (g *Gateway) record(d *device, way Direction, t longwire.Type, data []byte, now time.Time) {
 	conf := g.settings.Load()
 	if conf.Frames <= 0 {
-		return nil, 0
+		return
 	}
-	r = d.frames.Load()
+	r := d.frames.Load()
 	if r == nil || len(r.ring) != conf.Frames {
 		fresh := &recorder{ring: make([]Frame, conf.Frames)}
 		d.frames.CompareAndSwap(r, fresh)
@@ -54,19 +53,6 @@ func (g *Gateway) record(d *device, way Direction, t longwire.Type, data []byte,
 	defer r.mu.Unlock()
 	r.ring[r.n%len(r.ring)] = f
 	r.n++
-	return r, r.n - 1
-}
-
-// forget forgets the nth frame.
-func (r *recorder) forget(n int) {
-	if r == nil {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.n-n <= len(r.ring) {
-		r.ring[n%len(r.ring)] = Frame{}
-	}
 }
 
 // Frames returns the latest frames of a device, the oldest first.
@@ -82,9 +68,7 @@ func (g *Gateway) Frames(id string) ([]Frame, error) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		for i := max(r.n-len(r.ring), 0); i < r.n; i++ {
-			if f := r.ring[i%len(r.ring)]; f.Direction != "" {
-				frames = append(frames, f)
-			}
+			frames = append(frames, r.ring[i%len(r.ring)])
 		}
 	}
 	return frames, nil

@@ -20,6 +20,8 @@ type registry struct {
 	away   list.List // of *device, who has been away longest in front
 	epoch  uint64    // of the latest session
 	online int
+
+	forgotten func(*device) // is told, if not nil, of those that are not known any more
 }
 
 // connect makes a board known as connected. What it replaces is closed.
@@ -79,19 +81,23 @@ func (g *Gateway) attach(s *session, who identity) error {
 	default:
 		contested = replaced.isContested(s, d)
 		d.lastClose = LastClose{longwire.ReasonReplaced.String(), s.since.UTC()}
-		g.events.add(Event{Name: EventDisconnect, Device: d.id, Listener: d.listener, RemoteAddr: d.addr, Epoch: d.epoch, Reason: longwire.ReasonReplaced.String()})
+		g.events.addKept(Event{Name: EventDisconnect, Device: d.id, Listener: d.listener, RemoteAddr: d.addr, Epoch: d.epoch, Reason: longwire.ReasonReplaced.String()}, nil)
 	}
 	if d.away != nil {
 		r.away.Remove(d.away)
 		d.away = nil
 	}
-	d.kind, d.groups, d.attributes = who.kind, who.groups, who.attributes
+	d.kind, d.byAddress, d.groups, d.attributes = who.kind, who.byAddress, who.groups, who.attributes
 	d.session, d.epoch, s.epoch = s, r.epoch, r.epoch
 	d.addr, d.listener = s.conn.RemoteAddr().String(), s.port.name
 	d.seen.Store(time.Now().UnixMilli())
 	s.device.Store(d)
 	s.conn.SetID(who.id)
-	g.events.add(Event{Name: EventConnect, Device: d.id, Listener: d.listener, RemoteAddr: d.addr, Epoch: d.epoch})
+	g.events.addKept(Event{Name: EventConnect, Device: d.id, Listener: d.listener, RemoteAddr: d.addr, Epoch: d.epoch}, nil)
+	g.keepLocked(d)
+	if g.queue != nil {
+		g.queue.Connected(d.id)
+	}
 	var others []*session
 	if policy == Single {
 		for _, other := range r.byID {
@@ -166,7 +172,24 @@ func (g *Gateway) disconnect(s *session, reason error) {
 	d.away = r.away.PushBack(d)
 	r.online--
 	r.trimLocked(conf, now)
-	g.events.add(Event{Name: EventDisconnect, Device: d.id, Listener: d.listener, RemoteAddr: d.addr, Epoch: d.epoch, Reason: word})
+	g.events.addKept(Event{Name: EventDisconnect, Device: d.id, Listener: d.listener, RemoteAddr: d.addr, Epoch: d.epoch, Reason: word}, nil)
+	g.keepLocked(d)
+}
+
+// disconnectAll sees to the sessions that were cut off when the gateway stopped, and whose
+// handlers may never return.
+func (g *Gateway) disconnectAll() {
+	g.registry.mu.Lock()
+	var sessions []*session
+	for _, d := range g.registry.byID {
+		if d.session != nil {
+			sessions = append(sessions, d.session)
+		}
+	}
+	g.registry.mu.Unlock()
+	for _, s := range sessions {
+		g.disconnect(s, &longwire.CloseError{Reason: longwire.ReasonShutdown})
+	}
 }
 
 // forgetLocked forgets a device.
@@ -180,13 +203,16 @@ func (r *registry) forgetLocked(d *device) {
 	}
 	delete(r.byID, d.id)
 	r.order.remove(d.id)
+	if r.forgotten != nil {
+		r.forgotten(d)
+	}
 }
 
 // trimLocked forgets devices that have been away too long, or are too many.
 func (r *registry) trimLocked(conf *settings, now time.Time) {
 	for first := r.away.Front(); first != nil; first = r.away.Front() {
 		d := first.Value.(*device)
-		if len(r.byID) <= conf.MaxDevices && now.Sub(d.lastClose.At) < conf.KnownFor {
+		if len(r.byID) <= conf.MaxDevices && now.Sub(time.UnixMilli(d.seen.Load())) < conf.KnownFor {
 			return
 		}
 		r.forgetLocked(d)

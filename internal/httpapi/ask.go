@@ -52,30 +52,10 @@ func (s *Server) ask(ctx context.Context, in *askInput) (*askOutput, error) {
 // An answer is what a device has answered: its envelope, or bytes that are none.
 type answer struct{ *gateway.Answer }
 
-type envelope struct {
-	DataType string          `json:"data_type"`
-	Key      string          `json:"call_back_key"`
-	Status   string          `json:"status" doc:"the device's own, with HTTP's meanings"`
-	Message  string          `json:"message"`
-	Data     json.RawMessage `json:"data"`
-}
-
-type bytesAnswer struct {
-	Raw []byte `json:"raw" doc:"the data of the frame in base64, where it is no envelope"`
-}
-
-// MarshalJSON writes one of the two.
-func (a answer) MarshalJSON() ([]byte, error) {
-	if a.Raw != nil {
-		return json.Marshal(bytesAnswer{a.Raw})
-	}
-	return json.Marshal(envelope{a.DataType, a.Key, a.Status, a.Message, a.Data})
-}
-
 // Schema tells huma that there are two.
 func (answer) Schema(r huma.Registry) *huma.Schema {
 	return &huma.Schema{OneOf: []*huma.Schema{
-		r.Schema(reflect.TypeFor[envelope](), true, ""),
-		r.Schema(reflect.TypeFor[bytesAnswer](), true, ""),
+		r.Schema(reflect.TypeFor[gateway.EnvelopeAnswer](), true, ""),
+		r.Schema(reflect.TypeFor[gateway.RawAnswer](), true, ""),
 	}}
 }

@@ -24,10 +24,10 @@ const (
 
 type eventsInput struct {
 	LastEventID string `header:"Last-Event-ID" doc:"the id of the last event that was read: those behind it follow. Counts before from"`
-	From        string `query:"from" doc:"the same, for those who cannot set a header; 0 means all that are remembered. If neither is said, only what happens from now on"`
+	From        string `query:"from" doc:"the same, for those who cannot set a header; 0 means all that are remembered or kept. If neither is said, only what happens from now on"`
 	Device      string `query:"device" doc:"only events of this device"`
 	Type        string `query:"type" doc:"only messages of this type, a number or a name"`
-	Name        string `query:"name" enum:"message,connect,disconnect" doc:"only events with this name"`
+	Name        string `query:"name" enum:"message,connect,disconnect,command" doc:"only events with this name"`
 }
 
 // A filter says which events a stream has. Zero fields let all pass.
@@ -68,14 +68,16 @@ func (s *Server) events(_ context.Context, in *eventsInput) (*huma.StreamRespons
 	return &huma.StreamResponse{Body: func(c huma.Context) {
 		defer s.streams.Add(-1)
 		r, w := humago.Unwrap(c)
-		s.stream(w, r, after, &f)
+		reader := s.g.Events(after)
+		reader.Device = in.Device
+		s.stream(w, r, reader, &f)
 	}}, nil
 }
 
 // stream writes events until the reader has gone, takes nothing for a while, or the server
 // stops. It holds nothing for the reader but a few events: the others wait in the
 // gateway, once for all.
-func (s *Server) stream(w http.ResponseWriter, r *http.Request, after uint64, f *filter) {
+func (s *Server) stream(w http.ResponseWriter, r *http.Request, reader *gateway.EventReader, f *filter) {
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no") // tells nginx not to collect them
@@ -90,7 +92,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, after uint64, f 
 	out.buf.WriteString(": events follow\n\n")
 	for out.flush() == nil {
 		wait, cancelWait := context.WithDeadline(ctx, out.written.Add(keepAlive))
-		events, missed, _ := s.g.Events(wait, after, streamBatch)
+		events, missed, _ := reader.Next(wait, streamBatch)
 		cancelWait()
 		if ctx.Err() != nil {
 			return
@@ -100,7 +102,6 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, after uint64, f 
 		}
 		for i := range events {
 			e := &events[i]
-			after = e.ID
 			if !f.pass(e) {
 				continue
 			}
@@ -111,7 +112,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, after uint64, f 
 		}
 		if out.buf.Len() == 0 && time.Since(out.written) >= keepAlive {
 			// The id is for who comes back: what was not for it need not be looked through again.
-			fmt.Fprintf(&out.buf, ": still here\nid: %d\n\n", after)
+			fmt.Fprintf(&out.buf, ": still here\nid: %d\n\n", reader.After)
 		}
 	}
 }

@@ -269,7 +269,7 @@ func TestEventsSlowReaderMemory(t *testing.T) {
 		for range n {
 			after := s.g.LastEvent()
 			w.WriteFrame(1, []byte(strings.Repeat("x", 63<<10)))
-			s.g.Events(t.Context(), after, 1)
+			s.g.Events(after).Next(t.Context(), 1)
 		}
 	}
 	fill(300) // more than are remembered

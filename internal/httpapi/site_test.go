@@ -222,7 +222,7 @@ func (s *site) plainBoard() (c net.Conn, id string) {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { c.Close() })
-	events, _, err := s.g.Events(s.t.Context(), after, 1)
+	events, _, err := s.g.Events(after).Next(s.t.Context(), 1)
 	if err != nil {
 		s.t.Fatal(err)
 	}

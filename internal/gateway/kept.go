@@ -1,0 +1,138 @@
+package gateway
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+
+	"github.com/longwire/longwire/internal/store"
+)
+
+// keptEvent is an event as it is on disk, behind its id.
+type keptEvent struct {
+	Name EventName `json:"name"`
+	*Event
+}
+
+func (e *Event) encode() []byte {
+	b, err := json.Marshal(keptEvent{e.Name, e})
+	if err != nil { // what is in it has been read as JSON
+		panic(fmt.Sprintf("gateway: event of %s: %v", e.Device, err))
+	}
+	return append(binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(b)), e.ID), b...)
+}
+
+func eventID(r *store.Record) uint64 {
+	if len(r.Data) < 8 {
+		return 0
+	}
+	return binary.BigEndian.Uint64(r.Data)
+}
+
+// decodeEvent returns the event of a record, nil where it is none.
+func decodeEvent(r *store.Record) *Event {
+	kept := keptEvent{Event: new(Event)}
+	if len(r.Data) < 8 || json.Unmarshal(r.Data[8:], &kept) != nil {
+		return nil
+	}
+	kept.Event.ID, kept.Event.Name = eventID(r), kept.Name
+	return kept.Event
+}
+
+// fromLog returns events that are on disk and not in memory, whose oldest has the id first. When
+// there are none the reader goes on in memory, and missed is what was neither here nor there.
+func (r *EventReader) fromLog(ctx context.Context, first uint64, limit int) (events []Event, missed uint64, err error) {
+	if r.place == 0 {
+		if r.place, missed, err = r.feed.find(ctx, r.After); err != nil {
+			return nil, 0, err
+		}
+		r.from, r.kept = r.After, 0
+		if missed > 0 { // it will not be said again
+			r.from = 0
+		}
+	}
+	filter := "e/*"
+	if r.Device != "" {
+		filter = "e/" + r.Device
+	}
+	for len(events) == 0 {
+		records, err := r.feed.log.Read(ctx, filter, r.place, limit)
+		if err != nil {
+			return nil, 0, err
+		}
+		for i := range records {
+			if eventID(&records[i]) >= first {
+				records = records[:i]
+				break
+			}
+		}
+		if len(records) == 0 {
+			break
+		}
+		for i := range records {
+			r.place = records[i].Seq
+			r.kept++
+			if e := decodeEvent(&records[i]); e != nil {
+				r.After = e.ID
+				events = append(events, *e)
+			}
+		}
+	}
+	if len(events) > 0 {
+		return events, 0, nil
+	}
+	// Of this run it is known how many there were that were not to be kept.
+	if r.from >= r.feed.start && r.Device == "" {
+		missed += first - 1 - r.from - r.kept
+	}
+	r.After, r.place = first-1, 0
+	return nil, missed, nil
+}
+
+// find returns the place in the log of the last event whose id is at most after. Missed is 1 where
+// events behind it have been there and are not any more.
+func (f *feed) find(ctx context.Context, after uint64) (place, missed uint64, err error) {
+	oldest, err := f.log.Read(ctx, "", 0, 1)
+	if err != nil || len(oldest) == 0 {
+		return 0, 0, err
+	}
+	low := oldest[0].Seq - 1 // its events have smaller ids, or are none
+	if eventID(&oldest[0]) > after {
+		if after > 0 && low > 0 {
+			missed = 1
+		}
+		return low, missed, nil
+	}
+	high, err := f.log.Last(ctx) // its successors have larger ids, or are none
+	if err != nil {
+		return 0, 0, err
+	}
+	for low < high {
+		middle := low + (high-low)/2
+		records, err := f.log.Read(ctx, "", middle, 1)
+		if err != nil {
+			return 0, 0, err
+		}
+		switch {
+		case len(records) == 0 || records[0].Seq > high || eventID(&records[0]) > after:
+			high = middle
+		default:
+			low = records[0].Seq
+		}
+	}
+	return low, 0, nil
+}
+
+// lastKept returns the id of the last event on disk, 0 where there is none.
+func (f *feed) lastKept(ctx context.Context) (uint64, error) {
+	last, err := f.log.Last(ctx)
+	if err != nil || last == 0 {
+		return 0, err
+	}
+	records, err := f.log.Read(ctx, "", last-1, 1)
+	if err != nil || len(records) == 0 {
+		return 0, err
+	}
+	return eventID(&records[0]), nil
+}

@@ -1,0 +1,467 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/longwire/longwire"
+	"github.com/longwire/longwire/internal/queue"
+	"github.com/longwire/longwire/internal/store"
+)
+
+// A keeping is a gateway that keeps things in a directory.
+type keeping struct {
+	*running
+	store *store.Store
+}
+
+// keep begins to serve with what is in a directory. Its end leaves the directory as it is.
+func keep(t *testing.T, dir string, c Config) *keeping {
+	t.Helper()
+	s, err := store.Open(t.Context(), store.Config{Dir: dir, Reserve: -1, Logs: Logs(Sizes{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Store = s
+	k := &keeping{running: start(t, &c), store: s}
+	end := k.stop
+	k.stop = sync.OnceFunc(func() {
+		end()
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(k.stop)
+	return k
+}
+
+// arrive connects a board.
+func (k *keeping) arrive(id string, h longwire.Handler) *longwire.Conn {
+	k.t.Helper()
+	c, err := k.board(id, "", h)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	k.t.Cleanup(func() {
+		c.Close(longwire.ReasonClosed)
+		<-c.Done()
+	})
+	return c
+}
+
+// command has a command wait for one device.
+func (k *keeping) command(id string, data string) *queue.Command {
+	k.t.Helper()
+	results, err := k.Command(k.t.Context(), Target{IDs: []string{id}}, queue.Request{Type: 0x10, Data: json.RawMessage(data), Match: "key"})
+	if err == nil {
+		err = results[0].Err
+	}
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return results[0].Command
+}
+
+// wantEnd waits for the end of a command.
+func (k *keeping) wantEnd(c *queue.Command, want queue.State) *queue.Command {
+	k.t.Helper()
+	ctx, cancel := context.WithTimeout(k.t.Context(), time.Minute)
+	defer cancel()
+	commands, err := k.Commands()
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	got, err := commands.Wait(ctx, c.Device, c.ID)
+	if err != nil || got.State != want {
+		k.t.Fatalf("the command is %+v, %v; want %s", got, err, want)
+	}
+	return got
+}
+
+// all reads events behind an id until there are n that the test wants.
+func (k *keeping) all(after uint64, n int, want func(Event) bool) (found []Event, missed uint64) {
+	k.t.Helper()
+	ctx, cancel := context.WithTimeout(k.t.Context(), time.Minute)
+	defer cancel()
+	for r := k.Events(after); len(found) < n; {
+		events, more, err := r.Next(ctx, 7)
+		if err != nil {
+			k.t.Fatalf("%d of %d events, then %v", len(found), n, err)
+		}
+		missed += more
+		for _, e := range events {
+			if e.ID <= after {
+				k.t.Fatalf("event %d behind %d", e.ID, after)
+			}
+			after = e.ID
+			if want(e) {
+				found = append(found, e)
+			}
+		}
+	}
+	return found, missed
+}
+
+func isCommand(e Event) bool { return e.Name == EventCommand }
+
+func TestCommandIsKeptForADevice(t *testing.T) {
+	dir := t.TempDir()
+	k := keep(t, dir, Config{})
+	k.arrive("a", answering("a")).Close(longwire.ReasonClosed)
+	c := k.command("a", `{"on":true}`)
+	k.stop()
+
+	k = keep(t, dir, Config{})
+	k.arrive("a", answering("board a"))
+	got := k.wantEnd(c, queue.Done)
+	var answer EnvelopeAnswer
+	if err := json.Unmarshal(got.Answer, &answer); err != nil || answer.Status != "200" || answer.Key != c.ID || !strings.Contains(string(answer.Data), `"from":"board a"`) {
+		t.Errorf("the answer is %s, %v", got.Answer, err)
+	}
+	// One that waits for a device that is there goes at once.
+	k.wantEnd(k.command("a", `2`), queue.Done)
+
+	events, missed := k.all(0, 6, isCommand)
+	var states []queue.State
+	for _, e := range events {
+		states = append(states, e.Command.State)
+	}
+	if want := []queue.State{queue.Queued, queue.Sent, queue.Done, queue.Queued, queue.Sent, queue.Done}; !slices.Equal(states, want) || missed != 0 {
+		t.Errorf("events tell of %q and %d missed, want %q", states, missed, want)
+	}
+	if e := events[2]; e.Device != "a" || e.Command.ID != c.ID || string(e.Command.Answer) != string(got.Answer) || e.Command.Attempts != 1 {
+		t.Errorf("the event is %+v", e.Command)
+	}
+}
+
+func TestCommandForWhom(t *testing.T) {
+	k := keep(t, t.TempDir(), Config{Groups: map[string][]string{"hall": {"a", "b", "x"}}})
+	k.arrive("a", nil).Close(longwire.ReasonClosed)
+	k.arrive("b", nil)
+	k.arrive("c", nil)
+	put := func(to Target) (got []string) {
+		t.Helper()
+		results, err := k.Command(t.Context(), to, queue.Request{Type: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range results {
+			if r.Err == nil {
+				got = append(got, r.Device)
+			} else {
+				got = append(got, r.Device+": "+r.Err.Error())
+			}
+		}
+		return got
+	}
+	unknown := "x: " + ErrUnknown.Error()
+	for _, test := range []struct {
+		to   Target
+		want []string
+	}{
+		{Target{IDs: []string{"a", "a", "x"}}, []string{"a", unknown}},
+		{Target{Groups: []string{"hall"}}, []string{"a", "b"}},
+		{Target{Groups: []string{"hall"}, IDs: []string{"b", "c", "x"}}, []string{"a", "b", "c", unknown}},
+		{Target{All: true}, []string{"a", "b", "c"}},
+	} {
+		if got := put(test.to); !slices.Equal(got, test.want) {
+			t.Errorf("%+v: %q, want %q", test.to, got, test.want)
+		}
+	}
+	if err := k.Reload(&Config{Listeners: []Listener{{Name: "boards"}}, Store: k.store, Commands: Commands{Unknown: true}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := put(Target{IDs: []string{"x"}}); !slices.Equal(got, []string{"x"}) {
+		t.Errorf("where commands may wait for the unknown: %q", got)
+	}
+}
+
+func TestNothingIsKeptWithoutAStore(t *testing.T) {
+	bubble(t, &Config{}, func(t *testing.T, g *running) {
+		if _, err := g.Command(t.Context(), Target{All: true}, queue.Request{}); !errors.Is(err, ErrNothingKept) {
+			t.Errorf("%v, want %v", err, ErrNothingKept)
+		}
+	})
+}
+
+// A board that another connection replaces while it has a command gets it again, with the same id.
+func TestTakeoverWhileACommandIsUnderWay(t *testing.T) {
+	k := keep(t, t.TempDir(), Config{})
+	has := make(chan string, 1)
+	silent := longwire.HandlerFunc(func(ctx context.Context, m *longwire.Message) (any, error) {
+		has <- m.Key()
+		<-ctx.Done()
+		return nil, ctx.Err()
+	})
+	k.arrive("a", silent)
+	c := k.command("a", `1`)
+	if id := <-has; id != c.ID {
+		t.Errorf("the board got %q, want %q", id, c.ID)
+	}
+	k.arrive("a", answering("the next"))
+	if got := k.wantEnd(c, queue.Done); got.Attempts != 2 || !strings.Contains(string(got.Answer), c.ID) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestKnownDevicesAreKept(t *testing.T) {
+	dir := t.TempDir()
+	k := keep(t, dir, Config{})
+	cl := &longwire.Client{Addr: "127.0.0.1:10302", DialContext: k.network.DialContext, Hello: &longwire.Hello{ID: "a", Groups: []string{"hall"}, Attributes: map[string]string{"place": "wall"}}}
+	c, err := cl.Dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Ask(t.Context(), 1, 1, nil)
+	c.Close(longwire.ReasonClosed)
+	<-c.Done()
+	k.arrive("b", nil)
+	anonymous := k.arrive("", nil)
+	anonymous.Ask(t.Context(), 1, 1, nil)
+	k.all(0, 1, func(e Event) bool { return e.Name == EventDisconnect && e.Device == "a" })
+	before, _ := k.Device("a")
+	k.stop()
+
+	k = keep(t, dir, Config{})
+	all, _ := k.Devices(Query{Limit: 10})
+	if len(all) != 2 || all[0].ID != "a" || all[1].ID != "b" {
+		t.Fatalf("known are %+v, want a and b", all)
+	}
+	got, want := fmt.Sprintf("%+v", deref(all[0])), fmt.Sprintf("%+v", deref(before))
+	if got != want {
+		t.Errorf("it was\n%s\nand is\n%s", want, got)
+	}
+	if all[1].Online || all[1].LastClose == nil {
+		t.Errorf("b is %+v", all[1])
+	}
+	k.arrive("a", nil)
+	if after, _ := k.Device("a"); after.Epoch <= all[1].Epoch || !after.Online || after.FramesIn != before.FramesIn {
+		t.Errorf("back it is %+v", after)
+	}
+	k.stop()
+
+	// Who is forgotten is so on disk too.
+	k = keep(t, dir, Config{KnownFor: time.Nanosecond})
+	k.stop()
+	k = keep(t, dir, Config{})
+	if all, _ := k.Devices(Query{Limit: 10}); len(all) != 0 {
+		t.Errorf("known are %+v", all)
+	}
+}
+
+// deref makes a device comparable.
+func deref(d Device) any {
+	last := *d.LastClose
+	d.LastClose, d.Since = nil, nil
+	return []any{d, last}
+}
+
+// The answer to a message of a type that is stored means that it is on disk.
+func TestStoredMessages(t *testing.T) {
+	dir := t.TempDir()
+	conf := Config{Types: []Type{{Name: "reading", Type: 7, Store: true}}}
+	k := keep(t, dir, conf)
+	c := k.arrive("a", nil)
+	large := strings.Repeat("x", 200<<10)
+	for i := range 20 {
+		if err := c.Ask(t.Context(), 7, map[string]any{"n": i, "large": large}, nil); err != nil {
+			t.Fatal(err)
+		}
+		c.Ask(t.Context(), 8, "not this one", nil)
+	}
+	onDisk, err := k.store.Log("events").Read(t.Context(), "e/a", 0, 100)
+	for after := uint64(0); err == nil && len(onDisk) < 21; {
+		after = onDisk[len(onDisk)-1].Seq
+		var more []store.Record
+		if more, err = k.store.Log("events").Read(t.Context(), "e/a", after, 100); len(more) == 0 {
+			break
+		}
+		onDisk = append(onDisk, more...)
+	}
+	if err != nil || len(onDisk) != 21 { // with the connect
+		t.Fatalf("%d on disk, %v", len(onDisk), err)
+	}
+	k.store.Close() // from here on nothing can be kept
+	err = c.Ask(t.Context(), 7, 1, nil)
+	if e, is := errors.AsType[*longwire.RemoteError](err); !is || e.Status != "503" {
+		t.Errorf("a message that is not kept is answered with %v", err)
+	}
+	if err := c.Ask(t.Context(), 8, 1, nil); err != nil {
+		t.Errorf("one that need not be: %v", err)
+	}
+	if n := k.Stats().NotKept; n != 1 {
+		t.Errorf("%d are counted", n)
+	}
+	k.stop()
+
+	k = keep(t, dir, conf)
+	events, _ := k.all(0, 20, func(e Event) bool { return e.Name == EventMessage })
+	for i, e := range events {
+		if *e.Type != 7 || e.TypeName != "reading" || !strings.HasPrefix(string(e.Data), fmt.Sprintf(`{"large":"xxx`)) || !strings.HasSuffix(string(e.Data), fmt.Sprintf(`"n":%d}`, i)) {
+			t.Errorf("event %d is %.80s", i, e.Data)
+		}
+	}
+}
+
+// Events can be read from any point that is kept, over restarts, at any pace.
+func TestEventsOfThePast(t *testing.T) {
+	dir := t.TempDir()
+	conf := Config{Types: []Type{{Type: 7, Store: true}}}
+	var ids []uint64 // of what is kept
+	for run := range 3 {
+		k := keep(t, dir, conf)
+		c := k.arrive("a", nil)
+		for i := range 40 {
+			if err := c.Ask(t.Context(), 7, run*40+i, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		k.stop()
+	}
+	k := keep(t, dir, conf)
+	c := k.arrive("a", nil)
+	stored := func(e Event) bool { return e.Type != nil && *e.Type == 7 }
+	events, missed := k.all(0, 120, stored)
+	for i, e := range events {
+		ids = append(ids, e.ID)
+		if string(e.Data) != fmt.Sprint(i) {
+			t.Errorf("event %d is %s", i, e.Data)
+		}
+	}
+	if missed != 0 {
+		t.Errorf("%d missed", missed)
+	}
+	for _, i := range []int{0, 1, 39, 40, 79, 80, 118} {
+		for _, after := range []uint64{ids[i], ids[i+1] - 1} {
+			if got, missed := k.all(after, 119-i, stored); string(got[0].Data) != fmt.Sprint(i+1) || missed != 0 {
+				t.Errorf("behind event %d: %s, %d missed", i, got[0].Data, missed)
+			}
+		}
+	}
+	// What is not kept is remembered for a while, and its loss is told.
+	began := k.LastEvent()
+	for range 10 {
+		c.Ask(t.Context(), 7, "kept", nil)
+	}
+	for range 2 * keepEvents {
+		k.events.add(Event{Name: EventMessage, Device: "b"})
+	}
+	if got, missed := k.all(began, 10+keepEvents, func(Event) bool { return true }); len(got) != 10+keepEvents || missed != keepEvents {
+		t.Errorf("%d and %d missed, want %d and %d", len(got), missed, 10+keepEvents, keepEvents)
+	}
+	r := k.Events(ids[3])
+	r.Device = "a"
+	got, _, err := r.Next(t.Context(), 1000)
+	if err != nil || string(got[0].Data) != "4" {
+		t.Errorf("of a device: %+v, %v", got, err)
+	}
+}
+
+// A service gets every event that is kept at least once, those of a device in their order,
+// whatever it does.
+func TestDelivery(t *testing.T) {
+	dir := t.TempDir()
+	var mu sync.Mutex
+	got := make(map[string][]Delivered) // by device
+	calls, stuck := 0, true
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		var d Delivered
+		if err := json.Unmarshal(body, &d); err != nil {
+			t.Errorf("%s: %v", body, err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		calls++
+		switch {
+		case d.Device == "stuck" && stuck, calls%50 == 7:
+			http.Error(w, "not now", http.StatusServiceUnavailable)
+			return
+		case d.Name == EventMessage && string(d.Data) == `"poison"`:
+			http.Error(w, "not this", http.StatusUnprocessableEntity)
+		}
+		got[d.Device] = append(got[d.Device], d)
+	}))
+	defer service.Close()
+	conf := Config{
+		Types:   []Type{{Type: 7, Store: true}},
+		Deliver: Delivery{Service: Service{URL: service.URL, Timeout: 5 * time.Second}},
+	}
+	count := func(device string) int {
+		mu.Lock()
+		defer mu.Unlock()
+		n, last := 0, ""
+		for _, d := range got[device] {
+			if d.Name == EventMessage && string(d.Data) != last {
+				n, last = n+1, string(d.Data)
+			}
+		}
+		return n
+	}
+	await := func(k *keeping, device string, n int) {
+		t.Helper()
+		for deadline := time.Now().Add(time.Minute); count(device) < n; time.Sleep(5 * time.Millisecond) { // a poll; nothing is decided by its length
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: %d of %d are delivered: %+v", device, count(device), n, k.Stats().Delivery)
+			}
+		}
+	}
+	ask := func(c *longwire.Conn, from, to int) {
+		for i := from; i < to; i++ {
+			if err := c.Ask(t.Context(), 7, i, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	k := keep(t, dir, conf)
+	a, s := k.arrive("a", nil), k.arrive("stuck", nil)
+	ask(s, 0, 10)
+	ask(a, 0, 100)
+	if err := a.Ask(t.Context(), 7, "poison", nil); err != nil {
+		t.Fatal(err)
+	}
+	await(k, "a", 101)
+	k.stop()
+	mu.Lock()
+	stuck = false
+	mu.Unlock()
+	k = keep(t, dir, conf)
+	a = k.arrive("a", nil)
+	ask(a, 101, 150)
+	await(k, "a", 150)
+	await(k, "stuck", 10)
+	mu.Lock()
+	defer mu.Unlock()
+	for device, events := range got {
+		latest := uint64(0)
+		for _, d := range events {
+			if d.ID < latest && d.ID < events[0].ID { // again from the cursor on is well
+				t.Errorf("%s: event %d behind %d", device, d.ID, latest)
+			}
+			latest = max(latest, d.ID)
+		}
+		want := 0
+		for _, d := range events {
+			var n int
+			if d.Name == EventMessage && json.Unmarshal(d.Data, &n) == nil {
+				if n > want {
+					t.Fatalf("%s: %d came before %d", device, n, want)
+				}
+				want = max(want, n+1)
+				if n == 99 && device == "a" {
+					want = max(want, 101)
+				}
+			}
+		}
+	}
+}
