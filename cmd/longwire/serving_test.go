@@ -273,6 +273,63 @@ func TestExampleWithCertificates(t *testing.T) {
 	}
 }
 
+// The commands for the shell ask a gateway over HTTPS, when its certificate is from an authority that
+// they have been told of, and no other.
+func TestCommandsOverHTTPS(t *testing.T) {
+	at := newAPITest(t)
+	t.Chdir(t.TempDir())
+	ca := newAuthority(t)
+	cert, key := ca.issue(t, "localhost")
+	for name, text := range map[string]string{
+		"ca.crt": ca.pem, "other.crt": newAuthority(t).pem, "server.crt": cert, "server.key": key,
+		"tokens": "operator " + config.HashOf("secret").Reveal() + "\n", "token": "secret\n",
+	} {
+		writeFile(t, name, text)
+	}
+	g := serveConfig(t, "\nhttp: {address: 127.0.0.1:0, tokens_file: tokens, tls: {cert_file: server.crt, key_file: server.key}}\n")
+	cl := &longwire.Client{Addr: g.boards[0], Hello: &longwire.Hello{ID: "meter-7"}, Handler: hearing}
+	board, err := cl.Dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer board.Close(longwire.ReasonClosed)
+	api := strings.Replace(g.api, "127.0.0.1", "localhost", 1)
+	if !strings.HasPrefix(api, "https://localhost:") {
+		t.Fatalf("the API is on %s", g.api)
+	}
+	refused := func(want string, args ...string) {
+		t.Helper()
+		if _, stderr := at.want(exitFailed, append([]string{"devices", "--token-file", "token"}, args...)...); !strings.Contains(stderr, want) {
+			t.Errorf("%v: %s, want %q", args, stderr, want)
+		}
+	}
+	refused("signed by unknown authority; --ca-file names", "--api", api)
+	refused("signed by unknown authority", "--api", api, "--ca-file", "other.crt")
+	refused("does not hold: x509: ", "--api", g.api, "--ca-file", "ca.crt") // it is not for the address
+	refused("speaks TLS; write https://", "--api", strings.Replace(api, "https", "http", 1))
+	if stderr := g.stderr.String(); strings.Contains(stderr, "secret") {
+		t.Error(stderr)
+	}
+
+	trusted := func(args ...string) {
+		t.Helper()
+		if stdout, _ := at.want(exitDone, append([]string{"devices"}, args...)...); !strings.Contains(stdout, "meter-7") {
+			t.Errorf("%v: %s", args, stdout)
+		}
+	}
+	trusted("--api", api, "--token-file", "token", "--ca-file", "ca.crt")
+	at.want(exitDone, "context", "set", "plant", "--api", api, "--token-file", "token", "--ca-file", "ca.crt")
+	trusted("--context", "plant")
+	if stdout, _ := at.want(exitDone, "ask", "meter-7", "16", `"?"`, "--context", "plant"); stdout != `{"heard":"?"}`+"\n" {
+		t.Errorf("asked: %s", stdout)
+	}
+	at.want(exitDone, "context", "set", "plant", "--api", api, "--token-file", "token")
+	refused("(context plant) does not hold: x509: certificate signed by unknown authority", "--context", "plant")
+	t.Setenv("LONGWIRE_CA_FILE", "ca.crt")
+	t.Setenv("LONGWIRE_TOKEN_FILE", "token")
+	trusted("--api", api)
+}
+
 // Messages are answered by a web service, as the example has it.
 func TestExampleWithForward(t *testing.T) {
 	yaml := example(t, "forward.yaml")
