@@ -21,8 +21,8 @@ func newContext() *cobra.Command {
 		Long: `A context is a name for the address of a gateway's API and the token for it. The
 commands that ask a gateway take the context that is in use, or the one that --context
 or LONGWIRE_CONTEXT names. --api and LONGWIRE_API go over a context's address, and
---token-file, LONGWIRE_TOKEN_FILE and LONGWIRE_TOKEN over its token. A context that
-stands on the command line goes over all these variables.
+--token-file, LONGWIRE_TOKEN_FILE and LONGWIRE_API_TOKEN over its token. A context
+that stands on the command line goes over all these variables.
 
 The token of a context is sent to no other address than that of the context.
 
