@@ -84,7 +84,7 @@ data: new
 		t.Errorf("%q %q, want %q", applied, restart, wantRestart)
 	}
 	b := merged.Listeners[1]
-	if len(merged.Listeners) != 2 || b.Name != "b" || b.Address != "localhost:2" || b.Policy != config.Single || !b.Login.Hello || b.Limits.Strangers != 1000 {
+	if len(merged.Listeners) != 2 || b.Name != "b" || b.Address != "localhost:2" || b.Policy != "single" || !b.Login.Hello || b.Limits.Strangers != 1000 {
 		t.Errorf("%+v", merged.Listeners)
 	}
 	if old.Listeners[1].Policy != config.Takeover || later.Data != "new" {

@@ -115,7 +115,7 @@ func TestOverrideOfSeveralListeners(t *testing.T) {
 		t.Error(err)
 	}
 	c := mustParse(t, "listeners:\n  - name: a\n    address: localhost:1\n", config.Flag("listen", "127.0.0.1:3"), config.Flag("frame-checksum-kind", "crc32"))
-	if l := c.Listeners[0]; l.Address != "127.0.0.1:3" || l.Frame.Checksum.Kind != config.CRC32 {
+	if l := c.Listeners[0]; l.Address != "127.0.0.1:3" || l.Frame.Checksum.Kind != "crc32" {
 		t.Errorf("%+v", l)
 	}
 }

@@ -166,7 +166,7 @@ types: {a: {type: 0x20, overflow: latest}, b: {type: 0x21, overflow: drop_newest
 		}
 		wantTaken(t, got)
 	}
-	if l := c.Listeners[0]; l.Policy != config.Single || !l.AllowAnonymous {
+	if l := c.Listeners[0]; l.Policy != "single" || !l.AllowAnonymous {
 		t.Errorf("%+v", l)
 	}
 	if in := c.Listeners[1].Login; in.Hello || !in.Certificate {
@@ -244,9 +244,9 @@ types:
     forward: off
 `)
 	want := map[string]config.Type{
-		"rom_reset_status": {Type: 0x10, Ack: config.AckAsked, Overflow: config.Wait, Forward: "http://a/"},
-		"reading":          {Type: 0x20, Ack: config.AckNever, Overflow: config.Wait, Forward: "http://b/"},
-		"quiet":            {Type: 33, Ack: config.AckAsked, Overflow: config.Wait},
+		"rom_reset_status": {Type: 0x10, Ack: "asked", Overflow: config.Wait, Forward: "http://a/"},
+		"reading":          {Type: 0x20, Ack: "never", Overflow: config.Wait, Forward: "http://b/"},
+		"quiet":            {Type: 33, Ack: "asked", Overflow: config.Wait},
 	}
 	if !reflect.DeepEqual(c.Types, want) {
 		t.Errorf("%+v", c.Types)

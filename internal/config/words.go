@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// word is a setting that is one of a few words.
+// word is a setting that is one of a few words. Its default has a name; what the others mean is
+// known where they are used.
 type word interface {
 	// words returns them. Where they stand for constants of the library, they are
 	// in the order of these.
@@ -17,22 +18,14 @@ type word interface {
 // Policy is what happens when a device connects that is connected already.
 type Policy string
 
-const (
-	Takeover Policy = "takeover"
-	Reject   Policy = "reject"
-	Single   Policy = "single"
-)
+const Takeover Policy = "takeover"
 
 func (Policy) words() []string { return []string{"takeover", "reject", "single"} }
 
 // Ack says which messages of a board are answered.
 type Ack string
 
-const (
-	AckAlways Ack = "always"
-	AckAsked  Ack = "asked"
-	AckNever  Ack = "never"
-)
+const AckAlways Ack = "always"
 
 func (Ack) words() []string { return []string{"always", "asked", "never"} }
 
@@ -40,13 +33,7 @@ func (Ack) words() []string { return []string{"always", "asked", "never"} }
 // [longwire.Overflow].
 type Overflow string
 
-const (
-	Wait       Overflow = "wait"
-	Close      Overflow = "close"
-	DropNewest Overflow = "drop_newest"
-	DropOldest Overflow = "drop_oldest"
-	Latest     Overflow = "latest"
-)
+const Wait Overflow = "wait"
 
 func (Overflow) words() []string {
 	return []string{"wait", "close", "drop_newest", "drop_oldest", "latest"}
@@ -55,35 +42,21 @@ func (Overflow) words() []string {
 // Order is a byte order.
 type Order string
 
-const (
-	BigEndian    Order = "big"
-	LittleEndian Order = "little"
-)
+const BigEndian Order = "big"
 
 func (Order) words() []string { return []string{"big", "little"} }
 
 // Counts is what the length of a frame counts.
 type Counts string
 
-const (
-	CountsFrame Counts = "frame"
-	CountsRest  Counts = "rest"
-	CountsData  Counts = "data"
-)
+const CountsFrame Counts = "frame"
 
 func (Counts) words() []string { return []string{"frame", "rest", "data"} }
 
 // Kind is the algorithm of a checksum.
 type Kind string
 
-const (
-	NoChecksum      Kind = "none"
-	Sum8            Kind = "sum8"
-	Xor8            Kind = "xor8"
-	CRC16Modbus     Kind = "crc16_modbus"
-	CRC16CCITTFalse Kind = "crc16_ccitt_false"
-	CRC32           Kind = "crc32"
-)
+const NoChecksum Kind = "none"
 
 func (Kind) words() []string {
 	return []string{"none", "sum8", "xor8", "crc16_modbus", "crc16_ccitt_false", "crc32"}
@@ -92,22 +65,14 @@ func (Kind) words() []string {
 // LogFormat is how a line of the log looks.
 type LogFormat string
 
-const (
-	Text LogFormat = "text"
-	JSON LogFormat = "json"
-)
+const Text LogFormat = "text"
 
 func (LogFormat) words() []string { return []string{"text", "json"} }
 
 // LogLevel is the least that is logged. It is a [slog.Leveler].
 type LogLevel string
 
-const (
-	Debug LogLevel = "debug"
-	Info  LogLevel = "info"
-	Warn  LogLevel = "warn"
-	Error LogLevel = "error"
-)
+const Info LogLevel = "info"
 
 func (LogLevel) words() []string { return []string{"debug", "info", "warn", "error"} }
 
