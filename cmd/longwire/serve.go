@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/longwire/longwire/frame"
 	"github.com/longwire/longwire/internal/config"
 	"github.com/longwire/longwire/internal/logging"
 )
@@ -42,15 +41,18 @@ type serve struct {
 }
 
 func newServe() *cobra.Command {
+	c := config.Default()
+	boards := &c.Listeners[0]
 	s := &serve{
-		maxFrame:     frame.DefaultMaxFrame,
-		heartbeat:    duration(time.Minute),
-		drainTimeout: duration(10 * time.Second),
-		logFormat:    word{"text", []string{"text", "json"}},
-		logLevel:     word{"info", []string{"debug", "info", "warn", "error"}},
-		logMaxSize:   100 * mib,
-		logMaxAge:    duration(28 * day),
-		logMaxFiles:  7,
+		maxFrame:     boards.MaxFrame,
+		resync:       boards.Resync,
+		heartbeat:    c.Heartbeat,
+		drainTimeout: c.DrainTimeout,
+		logFormat:    word{string(c.Log.Format), []string{"text", "json"}},
+		logLevel:     word{string(c.Log.Level), []string{"debug", "info", "warn", "error"}},
+		logMaxSize:   c.Log.MaxSize,
+		logMaxAge:    c.Log.MaxAge,
+		logMaxFiles:  c.Log.MaxFiles,
 	}
 	s.cmd = &cobra.Command{
 		Use:   "serve",
@@ -78,8 +80,8 @@ all settings.`,
 	f := s.cmd.Flags()
 	f.SortFlags = false
 	f.StringVar(&s.file, "config", "", "`file` with the configuration")
-	f.StringVar(&s.listen, "listen", "127.0.0.1:10302", "`address` that boards connect to; port 0 takes a free one")
-	f.StringVar(&s.http, "http", "127.0.0.1:10380", "`address` of the HTTP API, or off")
+	f.StringVar(&s.listen, "listen", string(boards.Address), "`address` that boards connect to; port 0 takes a free one")
+	f.StringVar(&s.http, "http", string(c.HTTP.Address), "`address` of the HTTP API, or off")
 	f.BoolVar(&s.allowAnonymous, "allow-anonymous", false, "let any board connect that reaches the address")
 	f.Var(&s.maxFrame, "max-frame", "largest frame to accept, head to tail")
 	f.Var(&s.resync, "resync", "bytes of a connection that may be skipped in search of the next frame, before it is closed; 0 closes it at once")
