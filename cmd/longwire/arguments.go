@@ -14,8 +14,6 @@ import (
 	"syscall"
 	"unicode"
 
-	"github.com/spf13/cobra"
-
 	"github.com/longwire/longwire"
 )
 
@@ -105,17 +103,6 @@ func decodeHex(digits []byte) ([]byte, error) {
 	}
 	return data, nil
 }
-
-// checkMaxFrame checks the flag --max-frame.
-func checkMaxFrame(cmd *cobra.Command, n size) error {
-	if n < smallestMaxFrame {
-		return usagef("%s: %v is too little for an answer; it must be at least 1KiB", setting(cmd, "max-frame"), &n)
-	}
-	return nil
-}
-
-// smallestMaxFrame leaves room for the envelope of an answer.
-const smallestMaxFrame = 1 * kib
 
 // innermost returns the part of a system's error that says why, without what was
 // being done, which the sentence around it tells in its own words.

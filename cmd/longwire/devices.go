@@ -43,12 +43,7 @@ With --json each device is one line of JSON, as the API describes it.
 		Example: `  longwire devices --online
   longwire devices meter-7
   longwire devices --group line-1 --json`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return nil
-			}
-			return arguments("ID")(cmd, args)
-		},
+		Args:              noneOr(arguments("ID")),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(cmd *cobra.Command, args []string) error { return d.run(cmd.Context(), args) },
 	}

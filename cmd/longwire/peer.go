@@ -29,10 +29,13 @@ func (p *peer) addFlags(cmd *cobra.Command) {
 	fallBack(cmd, "id", "token")
 }
 
+// smallestMaxFrame leaves room for the envelope of an answer.
+const smallestMaxFrame = 1 * kib
+
 // client returns a client of the peer at an address, without a handler.
 func (p *peer) client(cmd *cobra.Command, address string) (*longwire.Client, error) {
-	if err := checkMaxFrame(cmd, p.maxFrame); err != nil {
-		return nil, err
+	if p.maxFrame < smallestMaxFrame {
+		return nil, usagef("--max-frame: %v is too little for an answer; it must be at least %v", p.maxFrame, smallestMaxFrame)
 	}
 	cl := &longwire.Client{
 		Addr: address,

@@ -146,6 +146,16 @@ func arguments(names ...string) cobra.PositionalArgs {
 	}
 }
 
+// noneOr checks the arguments where there are any.
+func noneOr(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		return check(cmd, args)
+	}
+}
+
 func unknownCommand(cmd *cobra.Command, name string) error {
 	return usagef("there is no command %q%s; see %s --help", name, didYouMean(cmd, name, ""), cmd.CommandPath())
 }

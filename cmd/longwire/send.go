@@ -51,14 +51,9 @@ as {"type":"0x0010","text":"…"} when it is text, and otherwise as
 		Example: `  longwire send 127.0.0.1:10302 16 66666
   longwire send 127.0.0.1:10302 0x10 --ask '{"rom":"status"}'
   longwire send 127.0.0.1:10302 16 --hex 'c8 00 01 c9'`,
-		Args: arguments("ADDR", "TYPE", "DATA"),
-		RunE: func(cmd *cobra.Command, args []string) error { return s.run(cmd.Context(), args[0], args[1], args[2]) },
-		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-			if len(args) == 2 {
-				return nil, cobra.ShellCompDirectiveDefault
-			}
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		},
+		Args:              arguments("ADDR", "TYPE", "DATA"),
+		RunE:              func(cmd *cobra.Command, args []string) error { return s.run(cmd.Context(), args[0], args[1], args[2]) },
+		ValidArgsFunction: completeData(2),
 	}
 	f := s.cmd.Flags()
 	f.SortFlags = false

@@ -19,13 +19,8 @@ with it. The token goes to the device, or to the program that uses the HTTP API.
 
 ID is the id of the device or the name of the program. Without it the second line is
 the hash alone. Nothing is stored: a token that is lost is replaced by a new one.`,
-		Example: "  longwire token meter-7",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return nil
-			}
-			return arguments("ID")(cmd, args)
-		},
+		Example:           "  longwire token meter-7",
+		Args:              noneOr(arguments("ID")),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id := strings.Join(args, "")
