@@ -73,10 +73,12 @@ type rare struct {
 	after  map[*afterFunc]struct{}
 
 	// What Limits bounds.
-	unfinished    int  // bytes in Conn.in
-	unsent        int  // bytes that wait for a peer that has stopped reading
-	frames, bytes int  // that have been taken from the peer in this second
-	fullSince     tick // since when more than Config.SoftOutbox has been waiting
+	unfinished int   // bytes in Conn.in of a frame that has not ended
+	ahead      int   // what else Conn.in holds, while reading has paused
+	unsent     int   // bytes that wait for a peer that has stopped reading
+	bytes      int   // that have been taken from the peer in this second
+	frames     int32 // likewise
+	fullSince  tick  // since when more than Config.SoftOutbox has been waiting
 
 	lanes *lanes // frames to send that may be dropped, nil when there are none
 

@@ -67,7 +67,7 @@ func (c *Conn) release() {
 		c.in = nil
 	}
 	c.mu.Lock()
-	c.countUnfinishedLocked(0)
+	c.countHeldLocked(0, 0)
 	c.released = true
 	gone := c.goneLocked()
 	c.mu.Unlock()
@@ -128,7 +128,7 @@ func (c *Conn) close(why *CloseError, linger bool) {
 	c.phase = over
 	c.err = why
 	c.countUnsentLocked()
-	c.countUnfinishedLocked(0)
+	c.countHeldLocked(0, 0)
 	c.asks.fail(why)
 	c.asks = nil
 	if c.deaf.Load() && c.inbox != nil {

@@ -58,7 +58,7 @@ func (c *Conn) feed(b []byte, now tick, w *worker) (paused, over bool) {
 		b = nil
 	}
 	c.keep(b, w)
-	c.taken(now, frames, bytes, len(b) > 0 && !paused)
+	c.taken(now, frames, bytes, paused)
 	return paused, over
 }
 
@@ -104,9 +104,11 @@ func (c *Conn) keep(rest []byte, w *worker) {
 	}
 }
 
-// taken notes how many frames and bytes have been looked at, and whether another frame
-// has begun to arrive, and when, unless it is the same as before.
-func (c *Conn) taken(now tick, frames, bytes int, unfinished bool) {
+// taken notes how many frames and bytes have been looked at, and what is left of what has
+// arrived: a frame that has begun, and when, unless it is the same as before; or, when
+// reading has paused, whatever has been read ahead. That may be whole frames, and what
+// stands behind them is not the peer's to finish until they have been looked at.
+func (c *Conn) taken(now tick, frames, bytes int, paused bool) {
 	if !c.holding && c.in == nil && !c.end.rated {
 		return // as a rule
 	}
@@ -114,16 +116,23 @@ func (c *Conn) taken(now tick, frames, bytes int, unfinished bool) {
 	c.mu.Lock()
 	c.countRateLocked(frames, bytes)
 	switch {
-	case !unfinished:
+	case c.in == nil || paused:
 		c.begun = 0
 	case bytes > 0 || c.begun == 0:
 		c.begun = now
 	}
-	held := 0
-	if c.in != nil {
-		held = len(c.in.b)
+	unfinished, ahead := 0, 0
+	switch {
+	case c.in == nil:
+	case !paused:
+		unfinished = len(c.in.b)
+	case bytes == 0 && c.rare != nil:
+		unfinished = c.rare.unfinished // it had begun before
+		fallthrough
+	default:
+		ahead = cap(c.in.b) - unfinished // with the room that earlier ones have left
 	}
-	tooMuch := c.countUnfinishedLocked(held)
+	tooMuch := c.countHeldLocked(unfinished, ahead)
 	c.mu.Unlock()
 	if tooMuch {
 		c.end.shedUnfinished(c.end.Limits.Unfinished)
@@ -185,12 +194,13 @@ func (c *Conn) endReading(why *CloseError) {
 }
 
 // mayReadAhead reports whether the driver may read though reading has paused,
-// because no more than so many bytes wait to be looked at. For a stranger it never
-// does: there, what waits may be the answer to its login and the end of its stream.
+// because no more than so many bytes wait to be looked at, nor too many on all
+// connections. For a stranger it never does: there, what waits may be the answer to its
+// login and the end of its stream.
 func (c *Conn) mayReadAhead(limit int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.phase == admitted && (c.in == nil || len(c.in.b) < limit)
+	return c.phase == admitted && (c.in == nil || len(c.in.b) < limit) && !c.end.muchAhead()
 }
 
 // hangUp tells that the peer has ended its stream while reading had paused; what

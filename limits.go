@@ -44,8 +44,9 @@ type Limits struct {
 	AcceptRate int
 
 	// FrameRate and ByteRate are how many frames and bytes per second are taken from
-	// one connection. When there are more, reading pauses until the next second.
-	// Zero and negative mean no limit.
+	// one connection. When there are more, reading pauses until the next second;
+	// nobody ends for that, and what else the peer sends stays with it, but for a
+	// little that is bounded by Unfinished. Zero and negative mean no limit.
 	FrameRate, ByteRate int
 
 	// Questions is how many questions of this side may wait for their answers on one
@@ -67,6 +68,14 @@ type Limits struct {
 	// ended, may be in memory. When there are more, the connections with the most of
 	// them end, with [ReasonOverload]. Zero means 64 MiB, or an eighth of GOMEMLIMIT
 	// if that is less; negative means no limit.
+	//
+	// As much again may be held of what has been read from connections before their
+	// reading paused, or ahead while it does: because they are over their rate, or
+	// because messages wait. Nobody ends for that. When there is more, nothing is read
+	// ahead, and every read is of at most 4 KiB; so 20,000 peers over their rate hold
+	// 64 MiB and 4 KiB each. Reads that have begun before may still bring 64 KiB: one on
+	// each processor, or, with TLS or Config.Portable, one for each connection that has
+	// been busy.
 	Unfinished int
 
 	// Unsent is how many bytes may wait to be sent to peers that have stopped
@@ -106,6 +115,7 @@ type load struct {
 	strangers  atomic.Int64
 	waiting    atomic.Int64
 	unfinished atomic.Int64
+	ahead      atomic.Int64 // memory of what has been read and waits until reading goes on
 	unsent     atomic.Int64
 	admitted   chan struct{}        // holds a token when a stranger has become none
 	addrs      map[netip.Prefix]int // connections by source; guarded by endpoint.mu
@@ -230,13 +240,21 @@ func (e *endpoint) shedUnsent(limit int) {
 	e.shed(&e.load.unsent, limit, "are not read", func(r *rare) int { return r.unsent })
 }
 
-// countUnfinishedLocked notes how many bytes have arrived and are no whole frame yet.
-func (c *Conn) countUnfinishedLocked(n int) (tooMuch bool) {
-	if c.rare == nil && n == 0 {
+// countHeldLocked notes how many bytes of a frame that has not ended have arrived, and
+// how many more are held because reading has paused.
+func (c *Conn) countHeldLocked(unfinished, ahead int) (tooMuch bool) {
+	if c.rare == nil && unfinished == 0 && ahead == 0 {
 		return false
 	}
-	return uses(&c.end.load.unfinished, &c.rareLocked().unfinished, n, c.end.Limits.Unfinished)
+	r := c.rareLocked()
+	uses(&c.end.load.ahead, &r.ahead, ahead, math.MaxInt)
+	return uses(&c.end.load.unfinished, &r.unfinished, unfinished, c.end.Limits.Unfinished)
 }
+
+// muchAhead reports whether so much has been read and waits until reading goes on that
+// connections read little at a time, and nothing ahead. What one read brings cannot be
+// left with its sender any more, and it may be many frames for a peer that may send few.
+func (e *endpoint) muchAhead() bool { return e.load.ahead.Load() >= int64(e.Limits.Unfinished) }
 
 // countUnsentLocked notes how many bytes wait for a peer that has stopped reading.
 func (c *Conn) countUnsentLocked() (tooMuch bool) {
@@ -255,6 +273,9 @@ func (c *Conn) countUnsentLocked() (tooMuch bool) {
 // more than before, and all connections use more than the limit.
 func uses(all *atomic.Int64, mine *int, n, limit int) (tooMuch bool) {
 	more := n - *mine
+	if more == 0 {
+		return false
+	}
 	*mine = n
 	return all.Add(int64(more)) > int64(limit) && more > 0
 }
@@ -268,14 +289,14 @@ func (c *Conn) inboxFullLocked() bool {
 // throttledLocked reports whether the peer has sent all that it may in this second.
 func (c *Conn) throttledLocked() bool {
 	l := &c.end.Limits
-	return c.rare != nil && (c.rare.frames >= l.FrameRate || c.rare.bytes >= l.ByteRate)
+	return c.rare != nil && (int(c.rare.frames) >= l.FrameRate || c.rare.bytes >= l.ByteRate)
 }
 
 // rateLeftLocked returns how much may still be taken from the peer in this second.
 func (c *Conn) rateLeftLocked() (frames, bytes int) {
 	frames, bytes = c.end.Limits.FrameRate, c.end.Limits.ByteRate
 	if c.rare != nil {
-		frames, bytes = frames-c.rare.frames, bytes-c.rare.bytes
+		frames, bytes = frames-int(c.rare.frames), bytes-c.rare.bytes
 	}
 	return frames, bytes
 }
@@ -284,7 +305,7 @@ func (c *Conn) rateLeftLocked() (frames, bytes int) {
 func (c *Conn) countRateLocked(frames, bytes int) {
 	if c.end.rated {
 		r := c.rareLocked()
-		r.frames += frames
+		r.frames += int32(frames)
 		r.bytes += bytes
 	}
 }

@@ -181,67 +181,6 @@ func TestAcceptRate(t *testing.T) {
 	})
 }
 
-// Faults row 11: a peer that sends more than it may is read more slowly, loses nothing
-// and delays nobody.
-func TestRates(t *testing.T) {
-	for name, limits := range map[string]longwire.Limits{
-		"frames": {FrameRate: 100},
-		"bytes":  {ByteRate: 100 * 108},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				b := serve(t, memory(&longwiretest.Network{BufferSize: 1 << 10}), &longwire.Server{Handler: echo, Config: &longwire.Config{Limits: limits}})
-				flood, other := b.peer(), b.peer()
-				const frames = 1000
-				go func() {
-					for i := range frames {
-						flood.nc.Write(wire(1, fmt.Sprintf("%0100d", i)))
-					}
-				}()
-				start := time.Now()
-				for i := range frames {
-					if got := flood.wantFrame(1); got != fmt.Sprintf("%0100d", i) {
-						t.Fatalf("frame %d: %s", i, got)
-					}
-					if i%200 == 0 {
-						start := time.Now()
-						other.here()
-						if d := time.Since(start); d > 0 {
-							t.Errorf("the other peer was answered after %v", d)
-						}
-					}
-				}
-				if d := time.Since(start); d < 7*time.Second || d > 11*time.Second {
-					t.Errorf("1,000 frames at 100 per second took %v", d)
-				}
-			})
-		})
-	}
-}
-
-// The same with the driver for Linux, which has another way to pause.
-func TestRatesOverTCP(t *testing.T) {
-	b := serve(t, tcp(), &longwire.Server{Handler: echo, Config: &longwire.Config{Limits: longwire.Limits{FrameRate: 50}}})
-	p := b.peer()
-	var frames []byte
-	const number = 120
-	for i := range number {
-		frames = append(frames, wire(1, fmt.Sprint(i))...)
-	}
-	p.send(frames)
-	p.closeWrite()
-	start := time.Now()
-	for i := range number {
-		if got := p.wantFrame(1); got != fmt.Sprint(i) {
-			t.Fatalf("frame %d: %s", i, got)
-		}
-	}
-	p.wantEnd()
-	if d := time.Since(start); d < time.Second {
-		t.Errorf("%d frames at 50 per second took only %v", number, d)
-	}
-}
-
 func TestTooManyQuestions(t *testing.T) {
 	overNetworks(t, func(t *testing.T, n network) {
 		b := serve(t, n, &longwire.Server{Handler: echo, Config: &longwire.Config{Limits: longwire.Limits{Questions: 3}}})
@@ -433,7 +372,7 @@ func TestTooMuchIsWaiting(t *testing.T) {
 			<-release
 			return longwire.Raw("done"), nil
 		})
-		b := serve(t, n, &longwire.Server{Handler: mux, Config: &longwire.Config{Limits: longwire.Limits{Waiting: limit}}})
+		b := serve(t, n, &longwire.Server{Handler: mux, Config: &longwire.Config{Limits: longwire.Limits{Waiting: limit, Unfinished: limit}}})
 		honest := b.peer()
 		honest.here()
 		var wg sync.WaitGroup

@@ -112,15 +112,19 @@ func (l *netLink) readLoop() {
 	small := make([]byte, smallRead)
 	buf, n := small, 0
 	for {
-		if l.feed(buf[:n]) {
+		wait, over := l.feed(buf[:n])
+		switch {
+		case over:
 			l.drain(buf)
 			return
-		}
-		switch {
+		case wait:
+			buf, n = small, 0 // a large one would be held meanwhile
+			l.wait()
+			continue
+		case n < smallRead/2 || l.c.end.muchAhead():
+			buf = small // likewise, while the connection is quiet
 		case n == len(buf) && n < largeRead:
 			buf = make([]byte, largeRead)
-		case n < smallRead/2:
-			buf = small // it would be held while the connection is quiet
 		}
 		var err error
 		switch n, err = l.nc.Read(buf); {
@@ -147,26 +151,26 @@ func (l *netLink) readLoop() {
 	}
 }
 
-// feed gives the connection what has been read, and waits while it must pause. A
-// little is read ahead then, so that the end of the stream is noticed. It reports
-// whether input is over.
-func (l *netLink) feed(b []byte) (over bool) {
+// feed gives the connection what has been read. It reports whether to wait before
+// anything else, as reading must pause, and whether input is over. While it pauses a
+// little is read ahead, so that the end of the stream is noticed.
+func (l *netLink) feed(b []byte) (wait, over bool) {
 	l.ahead.Store(false)
 	for {
 		paused, over := l.c.feed(b, l.c.end.now(), nil)
-		if !paused {
-			return over
+		switch {
+		case !paused:
+			return false, over
+		case !l.c.mayReadAhead(lookahead):
+			return true, false
 		}
-		if b = nil; l.c.mayReadAhead(lookahead) {
-			l.ahead.Store(true)
-			select {
-			case <-l.resumed: // meanwhile, so it may not have seen ahead
-				continue
-			default:
-				return false
-			}
+		b = nil
+		l.ahead.Store(true)
+		select {
+		case <-l.resumed: // meanwhile, so it may not have seen ahead
+		default:
+			return false, false
 		}
-		l.wait()
 	}
 }
 

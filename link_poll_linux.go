@@ -112,11 +112,15 @@ func (l *pollConn) read(t *poll.Turn) {
 		l.clear(held)
 		t.Again(poll.Readable)
 	} else {
+		buf := t.Buf
+		if l.conn.end.muchAhead() {
+			buf = buf[:smallRead]
+		}
 		var err error
-		n, err = l.socket.Read(t.Buf)
+		n, err = l.socket.Read(buf)
 		switch {
 		case n > 0:
-			if n == len(t.Buf) || l.is(hungUp|urgent) { // otherwise there will be another event
+			if n == len(buf) || l.is(hungUp|urgent) { // otherwise there will be another event
 				t.Again(poll.Readable)
 			}
 		case err == nil:

@@ -72,7 +72,7 @@ type Limits struct {
 	Questions             Count `yaml:"questions" or:"off" doc:"Questions to one board that may wait for their answers; off for no limit."`
 	Handlers              Count `yaml:"handlers" or:"off" doc:"Messages that are handled at a time; others wait. Off for no limit."`
 	Waiting               Size  `yaml:"waiting" or:"auto off" doc:"Bytes of messages that may wait to be handled; reading pauses when there are more. Auto for 256MiB, or a quarter of GOMEMLIMIT if that is less; off for no limit."`
-	Unfinished            Size  `yaml:"unfinished" or:"auto off" doc:"Bytes of frames that have begun to arrive; the connections with the most end when there are more. Auto for 64MiB, or an eighth of GOMEMLIMIT if that is less; off for no limit."`
+	Unfinished            Size  `yaml:"unfinished" or:"auto off" doc:"Bytes of frames that have begun to arrive; the connections with the most end when there are more. As much again may be read ahead of boards over their rate, who do not end. Auto for 64MiB, or an eighth of GOMEMLIMIT if that is less; off for no limit."`
 	Unsent                Size  `yaml:"unsent" or:"auto off" doc:"Bytes that may wait to be sent to boards that have stopped reading; the connections with the most end when there are more. Auto for 256MiB, or a quarter of GOMEMLIMIT if that is less; off for no limit."`
 }
 
