@@ -54,7 +54,7 @@ func TestImports(t *testing.T) {
 		{"internal/logging", func(p string) bool { return standard(p) || p == "github.com/DeRuina/timberjack" },
 			"it is the one importer of the log's rotation"},
 		{"internal/store", func(p string) bool {
-			return standard(p) || extended(p) || strings.HasPrefix(p, "github.com/nats-io/")
+			return standard(p) || extended(p) || strings.HasPrefix(p, "github.com/nats-io/") || p == "github.com/minio/highwayhash"
 		}, "the store knows records and logs, nothing of boards, and is the one importer of NATS"},
 		{"longwiretest", standard, "the network in memory is for users' tests too, and serves the library's own: it needs neither"},
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 )
 
 // streamsDir is where the engine keeps a directory for each stream.
@@ -13,11 +12,15 @@ func (s *Store) streamsDir() string {
 	return filepath.Join(s.conf.Dir, "jetstream", "$G", "streams")
 }
 
+func (s *Store) streamDir(log string) string {
+	return filepath.Join(s.streamsDir(), streamName(log))
+}
+
 // streamDirs returns the names of the logs whose streams have a directory.
 func (s *Store) streamDirs() []string {
 	var logs []string
 	for _, l := range s.conf.Logs {
-		if _, err := os.Stat(filepath.Join(s.streamsDir(), streamName(l.Name))); err == nil {
+		if _, err := os.Stat(s.streamDir(l.Name)); err == nil {
 			logs = append(logs, l.Name)
 		}
 	}
@@ -38,15 +41,31 @@ func (e *engine) missing(ctx context.Context, logs []string) ([]string, error) {
 	return missing, nil
 }
 
-// setAside renames the directory of a log that the engine does not recognise, so
-// that the log can begin anew and nothing is deleted.
-func (s *Store) setAside(log string) error {
-	from := filepath.Join(s.streamsDir(), streamName(log))
-	to := filepath.Join(s.conf.Dir, fmt.Sprintf("hurt-%s-%s", log, time.Now().UTC().Format("20060102T150405.000")))
-	if err := os.Rename(from, to); err != nil {
-		return fmt.Errorf("store: set the hurt log %s aside: %w", log, err)
+// setAside renames the directory of a log that the engine does not recognise, which
+// is so when the file that describes its stream is hurt. It returns the new name.
+func (s *Store) setAside(log string) (string, error) {
+	to := s.asideName(log)
+	if err := os.Rename(s.streamDir(log), to); err != nil {
+		return "", fmt.Errorf("store: set the hurt log %s aside: %w", log, err)
 	}
 	s.lost.SetAside = append(s.lost.SetAside, to)
-	s.log.Warn("a log is hurt so that it cannot be opened, and begins anew; its files were set aside", "log", log, "dir", to)
+	return to, nil
+}
+
+// adopt moves the records of a log that was set aside into the new directory that
+// the engine has made for it meanwhile: what was hurt only said what stream it was.
+func (s *Store) adopt(log, aside string) error {
+	from, to := filepath.Join(aside, "msgs"), filepath.Join(s.streamDir(log), "msgs")
+	if _, err := os.Stat(from); err != nil {
+		s.log.Warn("a log was hurt so that it could not be opened, and begins anew; what there was is kept", "log", log, "kept", aside)
+		return nil
+	}
+	if err := os.RemoveAll(to); err != nil {
+		return fmt.Errorf("store: log %s: %w", log, err)
+	}
+	if err := os.Rename(from, to); err != nil {
+		return fmt.Errorf("store: log %s: %w", log, err)
+	}
+	s.log.Warn("what described a log was hurt and was made anew; its records were not", "log", log, "kept", aside)
 	return nil
 }

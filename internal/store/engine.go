@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -51,10 +49,20 @@ func (s *Store) start(ctx context.Context) (*engine, error) {
 	return e, nil
 }
 
-// startEmbedded starts the server inside of this process. Where the server passes
-// over the directory of a log, which it does when it cannot make out what stream
-// that was, the directory is set aside and the server started again.
+// startEmbedded starts the server inside of this process.
+//
+// The server passes over the directory of a log when it cannot make out what stream
+// that was. Such a directory is set aside, and the server started again so that it
+// makes a new one, which gets the records; then it is started to stay. If it still
+// does not know that log, it begins anew.
 func (s *Store) startEmbedded(ctx context.Context) (*engine, error) {
+	if err := s.writable(); err != nil {
+		return nil, err
+	}
+	if err := s.mend(); err != nil {
+		return nil, err
+	}
+	adopted := map[string]bool{}
 	for {
 		there := s.streamDirs()
 		e, err := s.runServer(ctx)
@@ -63,16 +71,13 @@ func (s *Store) startEmbedded(ctx context.Context) (*engine, error) {
 		}
 		hurt, err := e.missing(ctx, there)
 		if err == nil && len(hurt) == 0 {
-			err = s.prepare(ctx, e)
-		}
-		if err == nil && len(hurt) == 0 {
-			return e, nil
+			if err = s.prepare(ctx, e); err == nil {
+				return e, nil
+			}
 		}
 		e.stop()
-		for _, dir := range hurt {
-			if err == nil {
-				err = s.setAside(dir)
-			}
+		if err == nil {
+			err = s.renew(ctx, hurt, adopted)
 		}
 		if err != nil {
 			return nil, err
@@ -80,8 +85,34 @@ func (s *Store) startEmbedded(ctx context.Context) (*engine, error) {
 	}
 }
 
+// renew lets the server make new directories for hurt logs, and fills them unless
+// that has been tried.
+func (s *Store) renew(ctx context.Context, hurt []string, adopted map[string]bool) error {
+	aside := map[string]string{}
+	for _, log := range hurt {
+		var err error
+		if aside[log], err = s.setAside(log); err != nil {
+			return err
+		}
+	}
+	e, err := s.runServer(ctx)
+	if err != nil {
+		return err
+	}
+	err = s.prepare(ctx, e)
+	e.stop()
+	for _, log := range hurt {
+		if err == nil && !adopted[log] {
+			err = s.adopt(log, aside[log])
+		}
+		adopted[log] = true
+	}
+	return err
+}
+
 func (s *Store) runServer(ctx context.Context) (*engine, error) {
 	logger := &engineLog{to: s.log, fatal: make(chan string, 1)}
+	defer func() { s.lost.Warnings = append(s.lost.Warnings, logger.end()...) }()
 	srv, err := server.NewServer(&server.Options{
 		ServerName:             "longwire",
 		DontListen:             true,
@@ -237,34 +268,5 @@ func (e *engine) stop() {
 	if e.server != nil {
 		e.server.Shutdown()
 		e.server.WaitForShutdown()
-	}
-}
-
-// An engineLog passes on what the engine says. What it notices in passing is for
-// debugging here.
-type engineLog struct {
-	to    *slog.Logger
-	fatal chan string
-}
-
-func (l *engineLog) say(level slog.Level, format string, v []any) {
-	if l.to.Enabled(context.Background(), level) {
-		l.to.Log(context.Background(), level, "the store's engine: "+strings.TrimSpace(fmt.Sprintf(format, v...)))
-	}
-}
-
-func (l *engineLog) Noticef(format string, v ...any) { l.say(slog.LevelDebug, format, v) }
-func (l *engineLog) Warnf(format string, v ...any)   { l.say(slog.LevelWarn, format, v) }
-func (l *engineLog) Errorf(format string, v ...any)  { l.say(slog.LevelError, format, v) }
-func (l *engineLog) Debugf(string, ...any)           {}
-func (l *engineLog) Tracef(string, ...any)           {}
-
-// Fatalf is called when the engine cannot start. Its own loggers would end the
-// process.
-func (l *engineLog) Fatalf(format string, v ...any) {
-	l.say(slog.LevelError, format, v)
-	select {
-	case l.fatal <- fmt.Sprintf(format, v...):
-	default:
 	}
 }

@@ -48,27 +48,17 @@ func (s *Store) roomFor(n int64) error {
 	return nil
 }
 
-// restartRoom is what must be free, beside the reserve, before an engine that could
-// not write is started again: to start it takes some files.
-const restartRoom = 1 << 20
+// startRoom is what must be free for the engine to be started, which takes some
+// files. On a full disk it is better not begun: it could not finish what a crash has
+// left half done.
+const startRoom = 1 << 20
 
-// writable returns nil when the directory takes a file again, past the caches.
+// writable returns nil when the directory takes a file, past the caches.
 func (s *Store) writable() error {
-	if free, err := freeBytes(s.conf.Dir); err == nil && free < max(s.conf.Reserve, 0)+restartRoom {
-		return fmt.Errorf("%w: %s has %d bytes left", ErrFull, s.conf.Dir, free)
+	if free, err := freeBytes(s.conf.Dir); err == nil && free < startRoom {
+		return fmt.Errorf("%w: %s has %d bytes left, and the engine takes %d to start; make room there", ErrFull, s.conf.Dir, free, startRoom)
 	}
 	path := filepath.Join(s.conf.Dir, "probe")
 	defer os.Remove(path)
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(make([]byte, 64<<10))
-	if err == nil {
-		err = f.Sync()
-	}
-	if errClose := f.Close(); err == nil {
-		err = errClose
-	}
-	return err
+	return writeFile(path, make([]byte, 64<<10))
 }

@@ -32,11 +32,24 @@ type LogStats struct {
 	Damaged       uint64 // records that were read and passed over
 }
 
-// Lost says what a store had lost when it was opened.
+// Lost says what a store had lost when it was opened. What was damaged before is not
+// told again.
 type Lost struct {
-	Records  uint64   // that the engine knows it has lost
-	Bytes    uint64   // of those
-	SetAside []string // directories of logs that could not be opened
+	Damage   []Damage // of logs with damaged records
+	SetAside []string // directories of logs that the engine did not recognise
+	Warnings []string // of the engine when it read its files
+}
+
+// A Damage says what a log has lost.
+type Damage struct {
+	Log     string
+	Records uint64 // at the most
+	Bytes   int64
+	Blocks  int    // files that were damaged
+	Kept    string // the directory with these files as they were
+
+	last uint64 // number in the blocks that were read
+	open gap    // where a block ends, until the next is read
 }
 
 // counts are what a log counts itself.

@@ -1,0 +1,238 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/longwire/longwire/internal/store"
+)
+
+// smallDisk mounts a file system of so many MiB.
+func smallDisk(t *testing.T, mib int) string {
+	t.Helper()
+	dir := t.TempDir()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can mount a small file system to fill")
+	}
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%dm", mib)); err != nil {
+		t.Skipf("a small file system cannot be mounted here: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// fill takes all but so many bytes of a file system, with a file whose path it
+// returns.
+func fill(t *testing.T, dir string, leave int64) string {
+	t.Helper()
+	path := filepath.Join(dir, "ballast")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		t.Fatal(err)
+	}
+	for n := int64(st.Bavail)*st.Bsize - leave; n > 0; n -= 4096 {
+		if _, err := f.Write(make([]byte, 4096)); err != nil {
+			break
+		}
+	}
+	return path
+}
+
+// TestDiskFull fills the disk beneath a store that is being written to, and makes
+// room again: first so that the store itself keeps off, then to the last byte.
+func TestDiskFull(t *testing.T) {
+	tests := []struct {
+		name    string
+		reserve int64
+		leave   int64
+		refused error
+	}{
+		{"reserve", 4 << 20, 2 << 20, store.ErrFull},
+		{"last byte", -1, 0, store.ErrUnavailable},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := smallDisk(t, 24)
+			s := open(t, store.Config{Dir: filepath.Join(dir, "store"), Reserve: tt.reserve, Logs: []store.LogConfig{{Name: "log"}, {Name: "other"}}})
+			w := &writers{log: s.Log("log"), kept: map[string]bool{}}
+			w.start(t, 8)
+			w.wait(t, func() bool { return len(w.kept) > 100 })
+
+			ballast := fill(t, dir, tt.leave)
+			w.wait(t, func() bool { return w.refused > 0 })
+			if err := w.first(); !errors.Is(err, tt.refused) {
+				t.Errorf("got %v, want %v", err, tt.refused)
+			}
+			slowest := time.Duration(0)
+			for range 20 {
+				began := time.Now()
+				if _, err := w.log.Append(t.Context(), record("k", string(make([]byte, 16<<10)))); !errors.Is(err, tt.refused) {
+					t.Fatalf("on a full disk: got %v", err)
+				}
+				slowest = max(slowest, time.Since(began))
+			}
+			if slowest > 100*time.Millisecond || w.slowest() > 250*time.Millisecond {
+				t.Errorf("a refusal took %v, and %v while the disk became full", slowest, w.slowest())
+			}
+			if err := s.Err(); !errors.Is(err, tt.refused) {
+				t.Errorf("Err: got %v", err)
+			}
+			if r, err := w.log.Get(t.Context(), "w/0/0"); err != nil || string(r.Data[:5]) != "w/0/0" {
+				t.Errorf("reading on a full disk: %v", err)
+			}
+			t.Logf("a refusal took up to %v, and %v while the disk became full", slowest, w.slowest())
+
+			if err := os.Remove(ballast); err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			w.mu.Lock()
+			before := len(w.kept)
+			w.mu.Unlock()
+			w.wait(t, func() bool { return len(w.kept) > before })
+			if took := time.Since(began); took > 5*time.Second {
+				t.Errorf("took %v to accept again", took)
+			} else {
+				t.Logf("accepted again after %v", took)
+			}
+			if tt.refused == store.ErrUnavailable {
+				select {
+				case <-s.Recovered():
+				case <-time.After(5 * time.Second):
+					t.Error("nobody was told of the recovery")
+				}
+			}
+			w.stop()
+			w.check(t)
+			if err := s.Err(); err != nil {
+				t.Errorf("Err: got %v", err)
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			w.log = open(t, store.Config{Dir: filepath.Join(dir, "store"), Reserve: tt.reserve, Logs: []store.LogConfig{{Name: "log"}, {Name: "other"}}}).Log("log")
+			w.check(t)
+		})
+	}
+}
+
+// writers append records and remember which were acknowledged.
+type writers struct {
+	log  *store.Log
+	wg   sync.WaitGroup
+	end  context.CancelFunc
+	mu   sync.Mutex
+	kept map[string]bool
+
+	refused int
+	err     error // the first refusal
+	longest time.Duration
+}
+
+func (w *writers) start(t *testing.T, n int) {
+	ctx, cancel := context.WithCancel(t.Context())
+	w.end = cancel
+	t.Cleanup(w.stop)
+	for i := range n {
+		w.wg.Go(func() {
+			for k := 0; ctx.Err() == nil; k++ {
+				key := fmt.Sprintf("w/%d/%d", i, k)
+				began := time.Now()
+				_, err := w.log.Append(ctx, record(key, data(key)), record(key+"/more", data(key)))
+				took := time.Since(began)
+				w.mu.Lock()
+				switch {
+				case err == nil:
+					w.kept[key] = true
+				case ctx.Err() == nil:
+					w.refused++
+					w.longest = max(w.longest, took)
+					if w.err == nil {
+						w.err = err
+					}
+				}
+				w.mu.Unlock()
+				// No faster than this, or the test's own records fill the disk.
+				select {
+				case <-ctx.Done():
+				case <-time.After(5 * time.Millisecond):
+				}
+			}
+		})
+	}
+}
+
+func data(key string) string { return fmt.Sprintf("%s %0512d", key, len(key)) }
+
+func (w *writers) stop() { w.end(); w.wg.Wait() }
+
+func (w *writers) first() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
+
+func (w *writers) slowest() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.longest
+}
+
+// wait waits until something holds, which is called with the lock held.
+func (w *writers) wait(t *testing.T, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		w.mu.Lock()
+		ok := holds()
+		w.mu.Unlock()
+		if ok {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("it does not come to that")
+		}
+	}
+}
+
+// check looks for every record that was acknowledged.
+func (w *writers) check(t *testing.T) {
+	t.Helper()
+	missing := 0
+	for key := range w.kept {
+		r, err := w.log.Get(t.Context(), key)
+		if err != nil || string(r.Data) != data(key) {
+			missing++
+		}
+	}
+	// Also of those that were refused or in doubt, both records are there or none.
+	there := map[string]bool{}
+	for _, r := range readAll(t, w.log) {
+		there[r.Key] = true
+	}
+	for key := range there {
+		if first, more := strings.CutSuffix(key, "/more"); more && !there[first] || !more && key != "k" && !there[key+"/more"] {
+			t.Errorf("of the two records of one Append only %s is there", key)
+		}
+	}
+	if missing > 0 {
+		t.Errorf("%d of %d acknowledged records are not there", missing, len(w.kept))
+	}
+}
