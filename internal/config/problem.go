@@ -48,14 +48,6 @@ func (p Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-func (p Problems) Unwrap() []error {
-	errs := make([]error, len(p))
-	for i, problem := range p {
-		errs[i] = problem
-	}
-	return errs
-}
-
 // mostProblems is how many are told. Nobody reads on after so many.
 const mostProblems = 100
 

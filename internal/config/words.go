@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 )
@@ -69,17 +68,12 @@ const Text LogFormat = "text"
 
 func (LogFormat) words() []string { return []string{"text", "json"} }
 
-// LogLevel is the least that is logged. It is a [slog.Leveler].
+// LogLevel is the least that is logged, in a word of package slog.
 type LogLevel string
 
 const Info LogLevel = "info"
 
 func (LogLevel) words() []string { return []string{"debug", "info", "warn", "error"} }
-
-// Level returns the level for package slog.
-func (l LogLevel) Level() slog.Level {
-	return []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}[index(l)]
-}
 
 // index returns which of its words w is.
 func index[W interface {
