@@ -81,7 +81,7 @@ func (l *Log) replaces(e *engine, it *item) (int64, error) {
 		if err != nil {
 			return 0, unavailable(err)
 		}
-		replaced += int64(len(m.subject) + len(old.Data))
+		replaced += int64(len(m.subject) + len(old.Data) + blockEmpty)
 	}
 	if l.used+it.bytes-replaced > l.conf.MaxBytes {
 		return 0, full

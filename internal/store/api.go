@@ -99,6 +99,9 @@ func (e *engine) last(ctx context.Context, log, subject string) (*nats.Msg, erro
 	return m, status(m)
 }
 
+// errTooMany is returned where the engine finds more than it returns in this way.
+var errTooMany = errors.New("too many results")
+
 // status returns what is wrong with the answer to a read, which is a message as it
 // was stored, or nothing with a status.
 func status(m *nats.Msg) error {
@@ -107,6 +110,8 @@ func status(m *nats.Msg) error {
 		return nil
 	case code == "404":
 		return ErrNotFound
+	case code == "413":
+		return errTooMany
 	default:
 		return fmt.Errorf("the engine answers %s %s", code, m.Header.Get("Description"))
 	}

@@ -170,6 +170,9 @@ func (l *Log) answer(writes context.Context, ln *lane) (n int, seq uint64, err e
 		case m := <-ln.acks:
 			n := ln.number(m)
 			seq, err := parseAck(m)
+			if errors.Is(err, errPart) {
+				continue
+			}
 			if err != nil && ln.e.server != nil && !isRefusal(err) {
 				l.store.fail(ln.e, err)
 			}

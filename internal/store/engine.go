@@ -188,6 +188,9 @@ func (s *Store) connect() (*engine, error) {
 		nats.PingInterval(2 * time.Second),
 		nats.MaxPingsOutstanding(2),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if up, _ := e.current(); up.Err() != nil {
+				return // it was closed
+			}
 			if err == nil {
 				err = errors.New("the connection has ended")
 			}

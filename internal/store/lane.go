@@ -30,7 +30,9 @@ type lane struct {
 	next  int // the number of the next question
 }
 
-const laneDepth = 256 // more than are ever asked at once
+// laneDepth is more than there are ever answers: the one to each message of a batch,
+// and those that are left of a batch before it that was refused.
+const laneDepth = 4 * maxBatch
 
 func newLane(e *engine) (*lane, error) {
 	ln := &lane{e: e, inbox: nats.NewInbox() + ".", acks: make(chan *nats.Msg, laneDepth)}
@@ -54,12 +56,14 @@ func (ln *lane) sendOne(m message) (int, error) {
 	return n, ln.e.nc.PublishMsg(msg)
 }
 
-// sendBatch publishes messages of which all are stored or none.
+// sendBatch publishes messages of which all are stored or none. Each asks for an
+// answer, all under one number: if the engine refuses one of them it tells only that,
+// and to the others that the batch is not whole.
 func (ln *lane) sendBatch(messages []message) (int, error) {
 	id := []string{strconv.FormatUint(rand.Uint64()>>24, 36)}
 	reply, n := ln.reply()
 	for i, m := range messages {
-		msg := &nats.Msg{Subject: m.subject, Data: m.data, Header: nats.Header{
+		msg := &nats.Msg{Subject: m.subject, Reply: reply, Data: m.data, Header: nats.Header{
 			headerBatch:  id,
 			headerNumber: {strconv.Itoa(i + 1)},
 		}}
@@ -68,7 +72,6 @@ func (ln *lane) sendBatch(messages []message) (int, error) {
 		}
 		if i == len(messages)-1 {
 			msg.Header[headerCommit] = []string{"1"}
-			msg.Reply = reply
 		}
 		if err := ln.e.nc.PublishMsg(msg); err != nil {
 			return 0, err
@@ -86,12 +89,20 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.text }
 
+// errPart is the engine's word that it has a message of a batch, which is not whole
+// yet.
+var errPart = errors.New("part of a batch")
+
 // codeIncomplete means that the engine could not take a batch together, as when its
 // disk does not take it.
 const codeIncomplete = 10176
 
-// parseAck returns the sequence number that an answer to a publish brings.
+// parseAck returns the sequence number that an answer to a publish brings, or
+// errPart.
 func parseAck(m *nats.Msg) (uint64, error) {
+	if len(m.Data) == 0 && len(m.Header) == 0 {
+		return 0, errPart
+	}
 	var ack struct {
 		Seq   uint64              `json:"seq"`
 		Error *jetstream.APIError `json:"error"`

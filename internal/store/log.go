@@ -20,8 +20,8 @@ const (
 	maxQueued = 16 << 20
 
 	// recordCost is what is counted for a record beside its key and data: the
-	// engine's framing, and its headers for a batch.
-	recordCost = 128
+	// engine's framing, and its headers for the last of a batch with a TTL.
+	recordCost = 144
 )
 
 // A Log is a sequence of records. Its methods may be called by many at once.
