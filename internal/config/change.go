@@ -108,7 +108,7 @@ func (d *differ) compare(old, later reflect.Value, path string, restart bool) {
 		case !same(a, b):
 			d.add(below, restart)
 		case strings.HasSuffix(s.name, "_file") && d.old.contents[a.String()] != d.later.contents[a.String()]:
-			d.add(below, false)
+			d.add(below, s.restart) // those of TLS are read again, though another name needs a restart
 		}
 	}
 }

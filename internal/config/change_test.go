@@ -31,6 +31,8 @@ devices: {groups: {g: [a], h: [b]}, attributes: {a: {k: v}}}
 		{"y: 2", "y: {type: 2, overflow: latest}", nil, []string{"types.y.overflow"}},
 		{"y: 2", "z: {type: 2, overflow: latest}", []string{"types.y", "types.z"}, []string{"types.z.overflow"}},
 		{"types:", "ack: never\ntypes:", []string{"ack", "types.x.ack", "types.y.ack"}, nil},
+		{"types:", "commands: {unknown: true, ttl: 1h}\nevents: {max_age: 1d, deliver: {url: 'http://a/'}}\nstore: {reserve: off}\ntypes:", []string{"commands.unknown"}, []string{"store.reserve", "commands.ttl", "events.max_age", "events.deliver.url"}},
+		{"y: 2", "y: {type: 2, store: true}", []string{"types.y.store"}, nil},
 		{"g: [a]", "g: [a, c]", []string{"devices.groups.g"}, nil},
 		{"k: v", "k: w", []string{"devices.attributes.a"}, nil},
 		{"http: {", "http: {address: off, ", nil, []string{"http.address"}},
@@ -39,7 +41,7 @@ devices: {groups: {g: [a], h: [b]}, attributes: {a: {k: v}}}
 		{"name: b", "name: b\n    frame: {order: little}\n    policy: reject", []string{"listeners[1].policy"}, []string{"listeners[1].frame.order"}},
 		{"name: b", "name: b\n    limits: {strangers: 5}\n    times: {ping: off}", nil, []string{"listeners[1].limits.strangers", "listeners[1].times.ping"}},
 		{"name: b", "name: c", nil, []string{"listeners[1]", "listeners.b"}},
-		{"types:", "data: /x\nlog: {level: debug, file: y}\nheartbeat: 1s\ntypes:", []string{"log.level", "heartbeat"}, []string{"log.file", "data"}},
+		{"types:", "data: /x\nlog: {level: debug, file: y}\nheartbeat: 1s\ntypes:", []string{"log.level", "heartbeat"}, []string{"data", "log.file"}},
 	} {
 		applied, restart := config.Changes(mustParse(t, before), mustParse(t, strings.Replace(before, test.from, test.to, 1)))
 		if !reflect.DeepEqual(applied, test.applied) || !reflect.DeepEqual(restart, test.restart) {

@@ -36,9 +36,7 @@ func (c *Config) check(found Problems) Problems {
 	ch.checkTypes()
 	ch.checkDevices()
 	ch.checkLog()
-	if c.Data == "" {
-		ch.problemf("data", "is empty; name a directory")
-	}
+	ch.checkKept()
 	return ch.problems
 }
 

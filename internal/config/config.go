@@ -32,10 +32,13 @@ type Config struct {
 	Forward      Forward         `yaml:"forward" doc:"Another program that messages of boards go to over HTTP. Its response becomes the answer."`
 	Types        map[string]Type `yaml:"types" short:"type" example:"reading" doc:"Types of messages by name: a number, or settings. Names begin with a letter and have letters, digits, - and _, at most 64."`
 	Devices      Devices         `yaml:"devices" doc:"What is known about devices, and how much of it."`
+	Data         Directory       `yaml:"data" or:"off" change:"restart" doc:"Directory of what is kept: commands, events, and what is known of devices. It is made if there is none, and no two gateways can have the same. Off keeps nothing beyond the end of the process."`
+	Store        Store           `yaml:"store" doc:"How it is kept there, or by a server elsewhere."`
+	Commands     Commands        `yaml:"commands" doc:"Commands, which wait for boards that are away."`
+	Events       Events          `yaml:"events" doc:"Events that are kept: connections, the states of commands, and messages of types with store."`
 	Log          Log             `yaml:"log" doc:"The log."`
 	Heartbeat    Duration        `yaml:"heartbeat" or:"off" doc:"How often to log that all is well, with counts; off for never."`
 	DrainTimeout Duration        `yaml:"drain_timeout" or:"off" doc:"How long what is in progress may take after a signal; off ends it at once."`
-	Data         string          `yaml:"data" change:"restart" doc:"Directory of what is kept. Nothing is, so far."`
 
 	name     string            // of the file
 	origins  map[string]origin // of settings, by path
@@ -80,6 +83,7 @@ type Type struct {
 	Type     longwire.Type `yaml:"type" example:"0x10" doc:"Number of the type, as in 16 or 0x10. Must be given. 0xff00 to 0xffff are longwire's own."`
 	Ack      Ack           `yaml:"ack" example:"always" default:"what ack says for all types" doc:"Which of its messages are answered: always, asked or never."`
 	Forward  URL           `yaml:"forward" or:"off" default:"what forward.url says" doc:"URL that its messages are posted to; off for none."`
+	Store    bool          `yaml:"store" doc:"Keep its messages, and answer them only when they are on disk; with status 503 where they cannot be."`
 	Overflow Overflow      `yaml:"overflow" change:"restart" doc:"What becomes of such a message to a board that has no room for it, see max_outbox: wait (until there is), close (the connection ends), drop_newest (it is dropped), drop_oldest (those of its type that wait are) or latest (it takes the place of the one that waits, always)."`
 }
 

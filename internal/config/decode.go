@@ -203,7 +203,8 @@ func (s *setting) set(v reflect.Value, text string) error {
 		return errors.New("has a line break or another character in it that cannot be printed; write it in one line")
 	}
 	switch {
-	case s.takes("off") && strings.EqualFold(text, "off"), s.takes("off") && text == "" && v.Kind() == reflect.String:
+	case s.takes("off") && strings.EqualFold(text, "off"),
+		s.takes("off") && text == "" && v.Kind() == reflect.String && v.Type() != reflect.TypeFor[Directory]():
 		v.SetZero()
 		return nil
 	case s.takes("auto") && strings.EqualFold(text, "auto"):

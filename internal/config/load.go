@@ -48,7 +48,9 @@ func Load(path string, over ...Override) (*Config, error) {
 		l.loadTLS("http.tls", c.HTTP.TLS.CertFile, c.HTTP.TLS.KeyFile)
 	}
 	c.HTTP.file = l.loadTokens("http.tokens_file", c.HTTP.TokensFile, c.HTTP.Tokens, false)
-	l.loadSecret("forward.token_file", c.Forward.TokenFile)
+	c.Forward.token = l.loadSecret("forward.token_file", c.Forward.TokenFile)
+	c.Events.Deliver.token = l.loadSecret("events.deliver.token_file", c.Events.Deliver.TokenFile)
+	l.read("store.credentials_file", c.Store.CredentialsFile, mostOtherBytes, true)
 	l.warn()
 	if err := l.problems.err(); err != nil {
 		return nil, err
@@ -106,16 +108,17 @@ func (l *loader) loadTLS(path, certFile, keyFile string) {
 	}
 }
 
-func (l *loader) loadSecret(path, file string) {
+// loadSecret reads a file with one token.
+func (l *loader) loadSecret(path, file string) string {
 	data, ok := l.read(path, file, mostOtherBytes, true)
 	if !ok {
-		return
+		return ""
 	}
 	token := strings.TrimSpace(string(data))
 	if token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		l.problemf(path, "%s is not one token alone; write it in one line, without spaces", printable(file))
 	}
-	l.Forward.token = token
+	return token
 }
 
 // loadTokens reads lines of a name and the hash of its token. Known are those that

@@ -59,6 +59,7 @@ listeners:
       tokens_file: tokens
 http: {tokens_file: http-tokens, tls: {cert_file: crt, key_file: key}}
 forward: {token_file: bearer}
+events: {deliver: {token_file: other-bearer}}
 `
 
 func TestLoad(t *testing.T) {
@@ -67,7 +68,7 @@ func TestLoad(t *testing.T) {
 		"f.yaml": allFiles, "crt": cert, "key": key, "ca": cert,
 		"tokens":      "# boards\r\n\n  two " + config.HashOf("2").Reveal() + "\r\nthree\t" + config.HashOf("3").Reveal(),
 		"http-tokens": "ops " + config.HashOf("4").Reveal() + "\n",
-		"bearer":      " let-me-in\n",
+		"bearer":      " let-me-in\n", "other-bearer": "events\n",
 	})
 	c, err := config.Load("f.yaml")
 	if err != nil {
@@ -83,8 +84,8 @@ func TestLoad(t *testing.T) {
 	if got := c.HTTP.Hashes(); !reflect.DeepEqual(got, map[string][32]byte{"ops": config.HashOf("4")}) {
 		t.Errorf("%v", got)
 	}
-	if got := c.Forward.Token(); got != "let-me-in" {
-		t.Errorf("%q", got)
+	if got, other := c.Forward.Token(), c.Events.Deliver.Token(); got != "let-me-in" || other != "events" {
+		t.Errorf("%q, %q", got, other)
 	}
 	for i := range c.Listeners {
 		conf, tls := c.Library(&c.Listeners[i])
@@ -98,11 +99,15 @@ func TestLoad(t *testing.T) {
 	if err := os.WriteFile("tokens", []byte("two "+config.HashOf("5").Reveal()), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile("other-bearer", []byte("more"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	again, err := config.Load("f.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if applied, restart := config.Changes(c, again); !reflect.DeepEqual(applied, []string{"listeners[0].login.tokens_file"}) || len(restart) > 0 {
+	if applied, restart := config.Changes(c, again); !reflect.DeepEqual(applied, []string{"listeners[0].login.tokens_file"}) ||
+		!reflect.DeepEqual(restart, []string{"events.deliver.token_file"}) {
 		t.Errorf("%q %q", applied, restart)
 	}
 	merged, err := config.Merge(c, again)
@@ -118,7 +123,7 @@ func TestLoadBrokenFiles(t *testing.T) {
 	cert, key := certificate(t)
 	_, otherKey := certificate(t)
 	inDir(t, map[string]string{
-		"f.yaml": allFiles, "crt": cert, "key": key, "ca": cert, "tokens": "", "http-tokens": "ops " + hash, "bearer": "x", "other": otherKey,
+		"f.yaml": allFiles, "crt": cert, "key": key, "ca": cert, "tokens": "", "http-tokens": "ops " + hash, "bearer": "x", "other-bearer": "x", "other": otherKey,
 	})
 	for _, test := range []struct {
 		file, text string
@@ -167,7 +172,7 @@ func TestWarnings(t *testing.T) {
 	cert, key := certificate(t)
 	inDir(t, map[string]string{
 		"f.yaml": strings.Replace(allFiles, "name: a", "name: a\n    allow_anonymous: true", 1), "crt": cert, "key": key, "ca": cert,
-		"tokens": "a " + hash, "http-tokens": "a " + hash, "bearer": "x",
+		"tokens": "a " + hash, "http-tokens": "a " + hash, "bearer": "x", "other-bearer": "x",
 	})
 	want := []string{"listeners[0].allow_anonymous"}
 	if runtime.GOOS != "windows" {

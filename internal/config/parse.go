@@ -57,6 +57,25 @@ func (c *Config) setDefaults() {
 		Ack:     AckAlways,
 		Forward: Forward{Timeout: Duration(10 * time.Second), InFlight: 64},
 		Devices: Devices{Max: 100_000, KnownFor: Duration(30 * Day)},
+		Data:    "./longwire-data",
+		Store:   Store{Replicas: 1, Reserve: 64 * MiB},
+		Commands: Commands{
+			Max:      1000,
+			MaxBytes: MiB,
+			MaxSize:  256 * MiB,
+			TTL:      Duration(Day),
+			Timeout:  Duration(10 * time.Second),
+			Attempts: 5,
+			Window:   1,
+			InFlight: 4096,
+			Rate:     1000,
+			Keep:     Duration(Day),
+		},
+		Events: Events{
+			MaxSize: 256 * MiB,
+			MaxAge:  Duration(7 * Day),
+			Deliver: Deliver{Timeout: Duration(10 * time.Second), InFlight: 16},
+		},
 		Log: Log{
 			Format:   Text,
 			Level:    Info,
@@ -66,7 +85,6 @@ func (c *Config) setDefaults() {
 		},
 		Heartbeat:    Duration(time.Minute),
 		DrainTimeout: Duration(10 * time.Second),
-		Data:         "./longwire-data",
 	}
 }
 

@@ -197,6 +197,10 @@ func (p *printer) value(v reflect.Value, s setting) string {
 		if p.reveal && value != "" {
 			return quoted(string(value))
 		}
+	case Servers:
+		if p.reveal && value != "" {
+			return quoted(string(value))
+		}
 	case Hex:
 		return quoted(value.String())
 	case longwire.Type:

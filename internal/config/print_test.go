@@ -35,7 +35,7 @@ http:
   tokens: {"null": "` + hash + `"}
   tls: {cert_file: c, key_file: d}
   allowed_hosts: [a.example, "true"]
-types: {x: {type: 1, overflow: drop_oldest}, y: 0xFEFF, reading: {type: 32, ack: never, forward: "http://user:secret@h/?key=secret"}, "n": {type: 33}}
+types: {x: {type: 1, overflow: drop_oldest}, y: 0xFEFF, reading: {type: 32, ack: never, forward: "http://user:secret@h/?key=secret"}, "n": {type: 33, store: true}}
 ack: asked
 forward: {url: "http://u@h", timeout: 1d, token_file: "~"}
 devices:
@@ -45,7 +45,10 @@ devices:
   frames: 3
   frame_data: true
 log: {file: "- x", level: debug, max_age: off}
-data: "Gerät: 7"
+data: off
+store: {url: "nats://user:secret@a:4222, tls://b", replicas: 3, reserve: off, credentials_file: "Gerät: 7"}
+commands: {max: 5, ttl: 36h, unknown: true, keep: 1d}
+events: {max_age: 1h, deliver: {url: "http://user:secret@h/?key=secret", token_file: "t 1"}}
 `
 
 func TestPrintedIsTheSame(t *testing.T) {
