@@ -22,10 +22,11 @@ func TestServeLeavesNothingRunning(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var stderr strings.Builder
+	dir := t.TempDir()
 	stdout, listening := io.Pipe()
 	exit := make(chan int)
 	go func() {
-		exit <- run(ctx, []string{"serve", "--listen", "127.0.0.1:0", "--http", "off", "--log-file", filepath.Join(t.TempDir(), "log")}, nil, listening, &stderr)
+		exit <- run(ctx, []string{"serve", "--listen", "127.0.0.1:0", "--http", "off", "--data", filepath.Join(dir, "data"), "--log-file", filepath.Join(dir, "log")}, nil, listening, &stderr)
 		listening.Close()
 	}()
 	line := make([]byte, 100)

@@ -75,7 +75,7 @@ type program struct {
 //	serve NAME [flag...]
 //
 // NAME becomes a variable of the script, with the address. Unless the flags or the
-// environment say otherwise, the port is a free one.
+// environment say otherwise, the port is a free one, and nothing is kept.
 func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: serve NAME [flag...]")
@@ -83,7 +83,7 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	name, flags := args[0], args[1:]
 	cmd := exec.Command("longwire", append([]string{"serve"}, flags...)...)
 	cmd.Dir = ts.MkAbs(".")
-	cmd.Env = append(cmd.Environ(), "LONGWIRE_LISTEN=127.0.0.1:0", "LONGWIRE_HTTP_ADDRESS=127.0.0.1:0")
+	cmd.Env = append(cmd.Environ(), "LONGWIRE_LISTEN=127.0.0.1:0", "LONGWIRE_HTTP_ADDRESS=127.0.0.1:0", "LONGWIRE_DATA=off")
 	newServe().Flags().VisitAll(func(f *pflag.Flag) {
 		if v := ts.Getenv(variable(f.Name)); v != "" {
 			cmd.Env = append(cmd.Env, variable(f.Name)+"="+v)
@@ -127,7 +127,8 @@ func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // cmdEnd sends a signal to a program, waits for its end, and checks its exit
-// status. What it has printed is then there for stdout and stderr.
+// status, which is -1 of one that was killed. What it has printed is then there
+// for stdout and stderr.
 //
 //	end NAME SIGNAL STATUS
 func cmdEnd(ts *testscript.TestScript, neg bool, args []string) {
@@ -135,7 +136,7 @@ func cmdEnd(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
 		ts.Fatalf("usage: end NAME SIGNAL STATUS")
 	}
-	signals := map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM}
+	signals := map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL}
 	ts.Check(p.cmd.Process.Signal(signals[args[1]]))
 	overdue := time.AfterFunc(patience, func() { p.cmd.Process.Kill() })
 	defer overdue.Stop()

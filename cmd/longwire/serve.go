@@ -26,6 +26,7 @@ type serve struct {
 
 	listen         string
 	http           string
+	data           string
 	allowAnonymous bool
 	maxFrame       size
 	resync         size
@@ -67,6 +68,9 @@ Without a configuration boards connect to 127.0.0.1:10302, programs to
 an address that others can reach when the configuration has a login, or with
 --allow-anonymous for boards that need none.
 
+Commands for boards that are away, and what happens, are kept in ./longwire-data, or
+where --data says, and are there again after a restart or a crash.
+
 Everything that a flag says can stand in the file as well, or in the environment:
 LONGWIRE_LISTEN for --listen, LONGWIRE_LOG_FILE for --log-file, and so on; the flag
 wins, then the environment, then the file. "longwire config print --defaults" has
@@ -82,6 +86,7 @@ all settings.`,
 	f.StringVar(&s.file, "config", "", "`file` with the configuration")
 	f.StringVar(&s.listen, "listen", string(boards.Address), "`address` that boards connect to; port 0 takes a free one")
 	f.StringVar(&s.http, "http", string(c.HTTP.Address), "`address` of the HTTP API, or off")
+	f.StringVar(&s.data, "data", string(c.Data), "`directory` of what is kept, or off")
 	f.BoolVar(&s.allowAnonymous, "allow-anonymous", false, "let any board connect that reaches the address")
 	f.Var(&s.maxFrame, "max-frame", "largest frame to accept, head to tail")
 	f.Var(&s.resync, "resync", "bytes of a connection that may be skipped in search of the next frame, before it is closed; 0 closes it at once")

@@ -7,12 +7,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
-	"math"
 	"net"
 	"os"
 	"os/signal"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -22,11 +19,13 @@ import (
 	"github.com/longwire/longwire/internal/gateway"
 	"github.com/longwire/longwire/internal/httpapi"
 	"github.com/longwire/longwire/internal/metrics"
+	"github.com/longwire/longwire/internal/store"
 )
 
 // A serving is the gateway with its HTTP side, as a configuration asks for it.
 type serving struct {
 	gateway *gateway.Gateway
+	store   *store.Store    // nil when nothing is kept
 	api     *httpapi.Server // nil when there is none
 	boards  map[string]net.Listener
 	http    net.Listener
@@ -59,6 +58,9 @@ func (p *serving) open(ctx context.Context) (err error) {
 			return c.Problem(fmt.Sprintf("listeners[%d].address", i), "%s", problem)
 		}
 		p.boards[l.Name] = socket
+	}
+	if p.store, err = openStore(ctx, c, p.logger); err != nil {
+		return err
 	}
 	if p.gateway, err = gateway.New(p.gatewayConfig(c), p.logger); err != nil {
 		return err
@@ -113,13 +115,16 @@ func listenOn(ctx context.Context, address string, anybody bool) (l net.Listener
 	return l, ""
 }
 
-// close closes the sockets of a program that does not serve.
+// close closes the sockets and the store of a program that does not serve.
 func (p *serving) close() {
 	for _, l := range p.boards {
 		l.Close()
 	}
 	if p.http != nil {
 		p.http.Close()
+	}
+	if p.store != nil {
+		p.store.Close()
 	}
 }
 
@@ -175,6 +180,9 @@ func (p *serving) serve(stop, abort context.Context) error {
 		err = errors.Join(err, broken)
 	default:
 	}
+	if p.store != nil {
+		err = errors.Join(err, p.store.Close())
+	}
 	return err
 }
 
@@ -218,65 +226,6 @@ func (p *serving) reloadLocked() (httpapi.Reloaded, error) {
 	setLevel(merged, p.level)
 	p.conf = merged
 	return httpapi.Reloaded{Applied: applied, Restart: restart}, nil
-}
-
-// gatewayConfig makes a configuration into the gateway's.
-func (p *serving) gatewayConfig(c *config.Config) *gateway.Config {
-	g := &gateway.Config{
-		Ack:          gateway.Ack(c.Ack),
-		Forward:      *gatewayForward(c, c.Forward.URL),
-		Groups:       c.Devices.Groups,
-		Attributes:   c.Devices.Attributes,
-		MaxDevices:   int(c.Devices.Max),
-		KnownFor:     time.Duration(c.Devices.KnownFor),
-		Frames:       int(c.Devices.Frames),
-		FrameData:    c.Devices.FrameData,
-		Heartbeat:    time.Duration(c.Heartbeat),
-		DrainTimeout: time.Duration(c.DrainTimeout),
-	}
-	if g.KnownFor == 0 { // off
-		g.KnownFor = math.MaxInt64
-	}
-	for _, name := range slices.Sorted(maps.Keys(c.Types)) {
-		t := c.Types[name]
-		g.Types = append(g.Types, gateway.Type{Name: name, Type: t.Type, Ack: gateway.Ack(t.Ack), Forward: gatewayForward(c, t.Forward)})
-	}
-	for i := range c.Listeners {
-		l := &c.Listeners[i]
-		lib, secure := c.Library(l)
-		g.Listeners = append(g.Listeners, gateway.Listener{
-			Name:           l.Name,
-			Socket:         p.boards[l.Name],
-			Library:        *lib,
-			TLS:            secure,
-			AllowAnonymous: l.AllowAnonymous,
-			Login:          gatewayLogin(&l.Login),
-			Policy:         gateway.Policy(l.Policy),
-		})
-	}
-	return g
-}
-
-func gatewayForward(c *config.Config, url config.URL) *gateway.Forward {
-	return &gateway.Forward{
-		Service:  gateway.Service{URL: string(url), Token: c.Forward.Token(), Timeout: time.Duration(c.Forward.Timeout)},
-		InFlight: int(c.Forward.InFlight),
-	}
-}
-
-func gatewayLogin(l *config.Login) gateway.Login {
-	login := gateway.Login{
-		Tokens:      l.Hashes(),
-		Service:     gateway.Service{URL: string(l.TokenURL), Timeout: time.Duration(l.TokenTimeout)},
-		NoHello:     !l.Hello && (len(l.Hashes()) > 0 || l.TokenURL != "" || l.Fleet != nil),
-		Certificate: l.Certificate,
-	}
-	if l.Fleet != nil {
-		id, _ := gateway.ParsePointer(string(l.Fleet.ID)) // they have been checked
-		token, _ := gateway.ParsePointer(string(l.Fleet.Token))
-		login.Fleet = &gateway.Fleet{Type: l.Fleet.Type, ID: id, Token: token}
-	}
-	return login
 }
 
 // A certificate is read from its files when the program begins, and when it reads its
