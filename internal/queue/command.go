@@ -59,6 +59,9 @@ func (c *Command) timeout() time.Duration {
 
 func (c *Command) order() int64 { return c.CreatedAt.UnixNano() }
 
+// size returns about how many bytes the command has on disk, which is what bounds are about.
+func (c *Command) size() int { return len(c.Data) + len(c.Raw)*4/3 + 512 }
+
 // encode returns the command as it is on disk.
 func (c *Command) encode() []byte {
 	b, err := json.Marshal(c)

@@ -155,7 +155,7 @@ func (q *Queue) placeLocked(c *Command) (*placed, error) {
 	q.last = max(q.last+1, now.UnixNano())
 	c.CreatedAt = time.Unix(0, q.last).UTC()
 	c.UpdatedAt = c.CreatedAt
-	size := len(c.encode())
+	size := c.size()
 	l := q.lineLocked(c.Device)
 	if len(l.items) >= q.conf.Max || l.bytes+int64(size) > q.conf.MaxBytes {
 		q.settleLocked(l)

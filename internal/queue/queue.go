@@ -56,7 +56,7 @@ type Config struct {
 	Logger *slog.Logger // nil means silent
 
 	Max      int   // commands that may wait for one board; zero means 1,000
-	MaxBytes int64 // bytes of them; zero means 1 MiB
+	MaxBytes int64 // bytes of them, with 512 for each beside its data; zero means 1 MiB
 
 	TTL      time.Duration // for requests that do not say; zero means 24 h
 	Timeout  time.Duration // for requests that do not say; zero means DefaultTimeout
@@ -163,11 +163,11 @@ func (q *Queue) load(ctx context.Context) error {
 			}
 			l := q.lineLocked(c.Device)
 			l.items = append(l.items, &item{
-				id: c.ID, order: c.order(), expires: c.ExpiresAt.UnixNano(), size: len(r.Data), phase: waiting,
+				id: c.ID, order: c.order(), expires: c.ExpiresAt.UnixNano(), size: c.size(), phase: waiting,
 			})
-			l.bytes += int64(len(r.Data))
+			l.bytes += int64(c.size())
 			q.counts.Waiting++
-			q.counts.Bytes += int64(len(r.Data))
+			q.counts.Bytes += int64(c.size())
 			q.last = max(q.last, c.order())
 		}
 	}
