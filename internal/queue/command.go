@@ -32,7 +32,7 @@ type Command struct {
 	Device      string          `json:"device"`
 	Type        longwire.Type   `json:"type"`
 	Data        json.RawMessage `json:"data,omitempty" doc:"what travels in an envelope"`
-	Raw         []byte          `json:"raw,omitempty" doc:"in its place: what travels as it is, in base64"`
+	Raw         []byte          `json:"raw,omitzero" doc:"in its place: what travels as it is, in base64"`
 	Match       string          `json:"match" enum:"key,type" doc:"how the answer is found"`
 	State       State           `json:"state" enum:"queued,sent,done,failed,expired,dead,cancelled"`
 	CreatedAt   time.Time       `json:"created_at"`

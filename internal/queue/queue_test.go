@@ -422,6 +422,18 @@ func TestCommandThatFitsInNoFrame(t *testing.T) {
 	})
 }
 
+// A frame without data is a command too, and another one than an envelope without data.
+func TestCommandOfNoBytes(t *testing.T) {
+	inWorld(t, Config{}, func(w *world) {
+		if got := w.get(w.put(Request{Device: "a", Raw: []byte{}, Match: "type"})); got.Raw == nil {
+			t.Errorf("it has become %+v", got)
+		}
+		if got := w.get(w.put(Request{Device: "a", Match: "key"})); got.Raw != nil {
+			t.Errorf("it has become %+v", got)
+		}
+	})
+}
+
 func TestWait(t *testing.T) {
 	inWorld(t, Config{}, func(w *world) {
 		c := w.put(Request{Device: "a"})
