@@ -16,6 +16,27 @@ func (s *Store) streamDir(log string) string {
 	return filepath.Join(s.streamsDir(), streamName(log))
 }
 
+// stoppedName is a file that is there while the engine is not running, if it has
+// stopped as it should.
+const stoppedName = "stopped"
+
+// stoppedWell reports whether the engine has stopped as it should the last time.
+func (s *Store) stoppedWell() bool {
+	return os.Remove(filepath.Join(s.conf.Dir, stoppedName)) == nil
+}
+
+// stopEngine stops it so that this can be known.
+func (s *Store) stopEngine(e *engine) {
+	_, writes := e.current()
+	well := writes.Err() == nil
+	e.stop()
+	if well && e.server != nil {
+		if err := writeFile(filepath.Join(s.conf.Dir, stoppedName), nil); err != nil {
+			s.log.Warn("the store cannot note that it was closed", "err", err)
+		}
+	}
+}
+
 // streamDirs returns the names of the logs whose streams have a directory.
 func (s *Store) streamDirs() []string {
 	var logs []string

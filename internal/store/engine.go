@@ -43,7 +43,7 @@ func (s *Store) start(ctx context.Context) (*engine, error) {
 		return nil, err
 	}
 	if err := s.prepare(ctx, e); err != nil {
-		e.stop()
+		s.stopEngine(e)
 		return nil, err
 	}
 	return e, nil
@@ -75,7 +75,7 @@ func (s *Store) startEmbedded(ctx context.Context) (*engine, error) {
 				return e, nil
 			}
 		}
-		e.stop()
+		s.stopEngine(e)
 		if err == nil {
 			err = s.renew(ctx, hurt, adopted)
 		}
@@ -100,7 +100,7 @@ func (s *Store) renew(ctx context.Context, hurt []string, adopted map[string]boo
 		return err
 	}
 	err = s.prepare(ctx, e)
-	e.stop()
+	s.stopEngine(e)
 	for _, log := range hurt {
 		if err == nil && !adopted[log] {
 			err = s.adopt(log, aside[log])
@@ -111,7 +111,7 @@ func (s *Store) renew(ctx context.Context, hurt []string, adopted map[string]boo
 }
 
 func (s *Store) runServer(ctx context.Context) (*engine, error) {
-	logger := &engineLog{to: s.log, fatal: make(chan string, 1)}
+	logger := &engineLog{to: s.log, fatal: make(chan string, 1), crashed: !s.stoppedWell()}
 	defer func() { s.lost.Warnings = append(s.lost.Warnings, logger.end()...) }()
 	srv, err := server.NewServer(&server.Options{
 		ServerName:             "longwire",

@@ -9,10 +9,12 @@ import (
 )
 
 // An engineLog passes on what the engine says. What it notices in passing is for
-// debugging here.
+// debugging here, and so are its warnings when it starts behind a crash: that its
+// index is older than its records is then as it must be.
 type engineLog struct {
-	to    *slog.Logger
-	fatal chan string
+	to      *slog.Logger
+	fatal   chan string
+	crashed bool
 
 	mu       sync.Mutex
 	ready    bool     // it has started
@@ -23,13 +25,12 @@ const maxWarnings = 20 // that are remembered
 
 func (l *engineLog) say(level slog.Level, format string, v []any) {
 	text := strings.TrimSpace(fmt.Sprintf(format, v...))
-	// It says so after every crash, and only means that it reads more.
-	if strings.Contains(text, "TTL state is outdated") {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if level == slog.LevelWarn && !l.ready && l.crashed {
 		level = slog.LevelDebug
 	}
 	l.to.Log(context.Background(), level, "the store's engine: "+text)
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if level >= slog.LevelWarn && !l.ready && len(l.warnings) < maxWarnings {
 		l.warnings = append(l.warnings, text)
 	}

@@ -21,16 +21,12 @@ import (
 // files, and one that keeps the latest.
 var killLogs = []store.LogConfig{{Name: "log"}, {Name: "latest", Latest: true}}
 
-// A process with this variable appends to the store in that directory until it is
-// killed, and prints each record that was acknowledged.
-const killEnv = "LONGWIRE_TEST_STORE"
+func init() { roles["append"] = appendUntilKilled }
 
-func init() {
-	dir := os.Getenv(killEnv)
-	if dir == "" {
-		return
-	}
-	s, err := store.Open(context.Background(), store.Config{Dir: dir, Logs: killLogs})
+// appendUntilKilled appends to the store in the current directory and prints each
+// record that was acknowledged.
+func appendUntilKilled() {
+	s, err := store.Open(context.Background(), store.Config{Dir: ".", Logs: killLogs})
 	if err != nil {
 		fmt.Println("error", err)
 		os.Exit(1)
@@ -84,7 +80,8 @@ func TestKilled(t *testing.T) {
 	kept := map[string]map[string]string{"log": {}, "latest": {}}
 	for round := range rounds {
 		c := exec.Command(self)
-		c.Env = append(os.Environ(), killEnv+"="+dir)
+		c.Dir = dir
+		c.Env = append(os.Environ(), "LONGWIRE_TEST_ROLE=append")
 		out, err := c.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)

@@ -48,7 +48,7 @@ func (s *Store) recoverFrom(e *engine) {
 			s.engine = nil
 			s.announce()
 			s.mu.Unlock()
-			e.stop()
+			s.stopEngine(e)
 			e = nil
 		}
 		if err == nil {

@@ -226,7 +226,7 @@ func (s *Store) Close() error {
 	s.announce()
 	s.mu.Unlock()
 	if e != nil {
-		e.stop()
+		s.stopEngine(e)
 	}
 	return s.lock.release()
 }
