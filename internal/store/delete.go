@@ -3,12 +3,15 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"slices"
 
 	"github.com/nats-io/nats.go"
 )
 
-// Delete deletes all records of these keys. It may be that some are back after a
-// power failure. It needs no free space beyond the reserve.
+// Delete deletes all records of these keys. It needs no free space beyond the
+// reserve, and takes the engine an fsync for each key. When it fails some may have been
+// deleted.
 func (l *Log) Delete(ctx context.Context, keys ...string) error {
 	for _, key := range keys {
 		if err := checkKey(key); err != nil {
@@ -19,8 +22,13 @@ func (l *Log) Delete(ctx context.Context, keys ...string) error {
 	if err != nil {
 		return err
 	}
-	if err := l.purgeAll(ctx, e, keys); err != nil {
-		return unavailable(err)
+	for some := range slices.Chunk(keys, deleteDepth) {
+		if err := l.purgeAll(ctx, e, some); err != nil {
+			if ctx.Err() != nil {
+				return fmt.Errorf("store: delete: %w", context.Cause(ctx))
+			}
+			return unavailable(err)
+		}
 	}
 	return nil
 }
@@ -38,8 +46,7 @@ func (l *Log) purgeAll(ctx context.Context, e *engine, keys []string) error {
 		return err
 	}
 	defer sub.Unsubscribe()
-	waiting := 0
-	for i, key := range keys {
+	for _, key := range keys {
 		body, err := json.Marshal(purgeRequest{l.subject(key)})
 		if err != nil {
 			return err
@@ -47,16 +54,14 @@ func (l *Log) purgeAll(ctx context.Context, e *engine, keys []string) error {
 		if err := e.nc.PublishRequest(apiPurge+streamName(l.conf.Name), inbox, body); err != nil {
 			return err
 		}
-		waiting++
-		for waiting == deleteDepth || i == len(keys)-1 && waiting > 0 {
-			m, err := sub.NextMsgWithContext(ctx)
-			if err != nil {
-				return context.Cause(ctx)
-			}
-			if err := parseAnswer(m, nil); err != nil {
-				return err
-			}
-			waiting--
+	}
+	for range keys {
+		m, err := sub.NextMsgWithContext(ctx)
+		if err != nil {
+			return context.Cause(ctx)
+		}
+		if err := parseAnswer(m, nil); err != nil {
+			return err
 		}
 	}
 	return nil

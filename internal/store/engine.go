@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	startTimeout   = 30 * time.Second // for an engine that has much to read
+	startTimeout   = 30 * time.Second // for an engine that has read its files, and one elsewhere
 	requestTimeout = 5 * time.Second  // for an answer of the engine to a question
 	ackTimeout     = 5 * time.Second  // for that of a server elsewhere to a write
 
@@ -33,11 +33,11 @@ type engine struct {
 // start starts the engine, or connects to it, and sees that it has a stream for each
 // log.
 func (s *Store) start(ctx context.Context) (*engine, error) {
+	if s.conf.URL == "" {
+		return s.startEmbedded(ctx) // which takes as long as there is much to read
+	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	if s.conf.URL == "" {
-		return s.startEmbedded(ctx)
-	}
 	e, err := s.connect()
 	if err != nil {
 		return nil, err

@@ -60,17 +60,19 @@ func TestDiskFull(t *testing.T) {
 		name    string
 		reserve int64
 		leave   int64
+		writers int
 		refused error
 	}{
-		{"reserve", 4 << 20, 2 << 20, store.ErrFull},
-		{"last byte", -1, 0, store.ErrUnavailable},
+		{"reserve", 4 << 20, 2 << 20, 8, store.ErrFull},
+		{"last byte", -1, 0, 1, store.ErrUnavailable},
+		{"last byte in a batch", -1, 0, 8, store.ErrUnavailable},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := smallDisk(t, 24)
 			s := open(t, store.Config{Dir: filepath.Join(dir, "store"), Reserve: tt.reserve, Logs: []store.LogConfig{{Name: "log"}, {Name: "other"}}})
 			w := &writers{log: s.Log("log"), kept: map[string]bool{}}
-			w.start(t, 8)
+			w.start(t, tt.writers)
 			w.wait(t, func() bool { return len(w.kept) > 100 })
 
 			ballast := fill(t, dir, tt.leave)
@@ -92,7 +94,7 @@ func TestDiskFull(t *testing.T) {
 			if err := s.Err(); !errors.Is(err, tt.refused) {
 				t.Errorf("Err: got %v", err)
 			}
-			if r, err := w.log.Get(t.Context(), "w/0/0"); err != nil || string(r.Data[:5]) != "w/0/0" {
+			if r, err := w.log.Get(t.Context(), "one/0/0"); err != nil || string(r.Data) != data("one/0/0") {
 				t.Errorf("reading on a full disk: %v", err)
 			}
 			t.Logf("a refusal took up to %v, and %v while the disk became full", slowest, w.slowest())

@@ -109,7 +109,8 @@ func (l *Log) Append(ctx context.Context, records ...Record) (uint64, error) {
 
 // Submit is Append that does not wait. False means that so much waits already that
 // the records were not taken. Otherwise done, which may be nil, is called with what
-// Append would have returned; it must not block, for the next records wait for it.
+// Append would have returned, before Submit returns if that is known at once; it must
+// not block, for the next records wait for it.
 func (l *Log) Submit(done func(seq uint64, err error), records ...Record) bool {
 	if done == nil {
 		done = func(uint64, error) {}

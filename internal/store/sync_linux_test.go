@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -36,7 +35,7 @@ func TestSyncFails(t *testing.T) {
 		if bytes.Contains(out, []byte("cannot: ")) {
 			t.Skipf("%s", out)
 		}
-		if err != nil || !strings.HasSuffix(string(out), "PASS\n") {
+		if err != nil || string(out) != "PASS\n" {
 			t.Errorf("with %s at once: %v\n%s", appenders, err, out)
 		}
 	}
@@ -65,8 +64,13 @@ func appendWithoutSync() {
 	for i := range appenders {
 		wg.Go(func() {
 			for n := range 5 {
+				// One record alone is written in another way than several.
+				records := []store.Record{record(fmt.Sprint("k", i, "/", n), "")}
+				if appenders > 1 {
+					records = append(records, record(fmt.Sprint("k", i), ""))
+				}
 				began := time.Now()
-				_, err := l.Append(ctx, record(fmt.Sprint("k", i), ""), record(fmt.Sprint("k", i, "/", n), ""))
+				_, err := l.Append(ctx, records...)
 				if !errors.Is(err, store.ErrUnavailable) {
 					fmt.Println("without fsync:", err)
 				}
