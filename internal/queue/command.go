@@ -106,6 +106,8 @@ type Result struct {
 var (
 	// ErrMany means that as many commands wait for the board as may.
 	ErrMany = errors.New("too many commands wait for the device")
+	// ErrTooLarge means that a command alone has more bytes than may wait for a board.
+	ErrTooLarge = errors.New("the command has more bytes than may wait for the device")
 	// ErrNotFound means that there is no such command, or not any more.
 	ErrNotFound = errors.New("no such command")
 	// ErrInFlight means that a command cannot be cancelled as the board has it and may be

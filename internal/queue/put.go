@@ -156,6 +156,9 @@ func (q *Queue) placeLocked(c *Command) (*placed, error) {
 	c.CreatedAt = time.Unix(0, q.last).UTC()
 	c.UpdatedAt = c.CreatedAt
 	size := c.size()
+	if int64(size) > q.conf.MaxBytes {
+		return nil, ErrTooLarge
+	}
 	l := q.lineLocked(c.Device)
 	if len(l.items) >= q.conf.Max || l.bytes+int64(size) > q.conf.MaxBytes {
 		q.settleLocked(l)

@@ -226,6 +226,10 @@ func TestCapsOfABoard(t *testing.T) {
 		if r := w.Put(w.t.Context(), big)[0]; !errors.Is(r.Err, ErrMany) {
 			t.Errorf("bytes: %v, want %v", r.Err, ErrMany)
 		}
+		huge := Request{Device: "c", Data: json.RawMessage(`"` + strings.Repeat("x", 4000) + `"`)}
+		if r := w.Put(w.t.Context(), huge)[0]; !errors.Is(r.Err, ErrTooLarge) {
+			t.Errorf("one that never has room: %v, want %v", r.Err, ErrTooLarge)
+		}
 		w.put(Request{Device: "b"})
 		w.arrive("a")
 		time.Sleep(time.Second)
