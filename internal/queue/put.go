@@ -13,19 +13,34 @@ import (
 	"github.com/longwire/longwire/internal/store"
 )
 
-// chunk is how many commands are written at once.
-const chunk = 256
+// A log takes so many commands at once, and so many bytes of them.
+const (
+	chunk      = 256
+	chunkBytes = 4 << 20
+)
 
 // Put keeps commands, and returns when they are on disk, or are not, each by itself: results are
 // in the order of requests. It waits for the disk and not for boards.
 func (q *Queue) Put(ctx context.Context, requests ...Request) []Result {
 	results := make([]Result, 0, len(requests))
 	for len(requests) > 0 {
-		n := min(len(requests), chunk)
+		n := atOnce(requests)
 		results = append(results, q.put(ctx, requests[:n])...)
 		requests = requests[n:]
 	}
 	return results
+}
+
+// atOnce returns how many of the requests are written at once.
+func atOnce(requests []Request) int {
+	bytes := 0
+	for i := range requests {
+		bytes += len(requests[i].Data) + 4*len(requests[i].Raw)/3
+		if i == chunk || i > 0 && bytes > chunkBytes {
+			return i
+		}
+	}
+	return len(requests)
 }
 
 // A placed is a command that has a place in the line of its board, and is not on disk yet.

@@ -237,6 +237,24 @@ func TestCapsOfABoard(t *testing.T) {
 	})
 }
 
+// A log takes only so many bytes at once; large commands for many boards go there in parts.
+func TestLargeCommandsForMany(t *testing.T) {
+	inWorld(t, Config{}, func(w *world) {
+		requests := make([]Request, 200)
+		for i := range requests {
+			requests[i] = Request{Device: fmt.Sprint(i), Raw: make([]byte, 200<<10)}
+		}
+		for i, r := range w.Put(w.t.Context(), requests...) {
+			if r.Err != nil || r.Device != requests[i].Device {
+				t.Fatalf("%d: %+v", i, r)
+			}
+		}
+		if w.log.largest > 5<<20 {
+			t.Errorf("%d bytes at once", w.log.largest)
+		}
+	})
+}
+
 func TestIdempotencyKey(t *testing.T) {
 	conf := Config{}
 	inWorld(t, conf, func(w *world) {

@@ -26,6 +26,7 @@ type memory struct {
 	keeps   bool          // though it refuses it keeps, as a disk may
 	delay   time.Duration // of Append
 	appends int
+	largest int // bytes of one Append
 }
 
 func newMemory() *memory {
@@ -46,7 +47,9 @@ func (m *memory) Append(ctx context.Context, records ...store.Record) (uint64, e
 	if m.refuse != nil && !m.keeps {
 		return 0, m.refuse
 	}
+	bytes := 0
 	for _, r := range records {
+		bytes += len(r.Data)
 		m.seq++
 		r.Seq, r.At = m.seq, time.Now()
 		m.records[r.Key] = r
@@ -55,6 +58,7 @@ func (m *memory) Append(ctx context.Context, records ...store.Record) (uint64, e
 			m.gone[r.Key] = r.At.Add(r.TTL)
 		}
 	}
+	m.largest = max(m.largest, bytes)
 	return m.seq, m.refuse
 }
 
