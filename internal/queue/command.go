@@ -62,6 +62,9 @@ func (c *Command) order() int64 { return c.CreatedAt.UnixNano() }
 // size returns about how many bytes the command has on disk, which is what bounds are about.
 func (c *Command) size() int { return len(c.Data) + len(c.Raw)*4/3 + 512 }
 
+// weight is how many bytes of others' are in a command.
+func (c *Command) weight() int { return len(c.Data) + len(c.Raw) + len(c.Answer) }
+
 // encode returns the command as it is on disk.
 func (c *Command) encode() []byte {
 	b, err := json.Marshal(c)

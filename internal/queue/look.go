@@ -90,10 +90,11 @@ func (q *Queue) Cancel(ctx context.Context, device, id string) (*Command, error)
 }
 
 // List returns commands of a board, those that have ended before the others, each in their
-// order, at most limit of them: those behind a cursor, which is "" for the first. Next is the cursor for
+// order, at most limit of them and about 1 MiB of their data and answers: those behind a cursor, which is "" for the first. Next is the cursor for
 // more, "" where there are none.
 func (q *Queue) List(ctx context.Context, device string, state State, cursor string, limit int) (page []*Command, next string, err error) {
-	kind, at := "r", uint64(0)
+	kind, at, bytes := "r", uint64(0), 0
+	full := func() bool { return len(page) == limit || len(page) > 0 && bytes > listBytes }
 	if cursor != "" {
 		number, err := strconv.ParseUint(cursor[1:], 10, 64)
 		if kind = cursor[:1]; err != nil || kind != "r" && kind != "q" {
@@ -119,10 +120,11 @@ func (q *Queue) List(ctx context.Context, device string, state State, cursor str
 					at = r.Seq
 					continue
 				}
-				if len(page) == limit {
+				if full() {
 					return page, "r" + strconv.FormatUint(at, 10), nil
 				}
 				page = append(page, c)
+				bytes += c.weight()
 				at = r.Seq
 			}
 		}
@@ -145,14 +147,19 @@ func (q *Queue) List(ctx context.Context, device string, state State, cursor str
 			at = uint64(c.order())
 			continue
 		}
-		if len(page) == limit {
+		if full() {
 			return page, "q" + strconv.FormatUint(at, 10), nil
 		}
 		page = append(page, c)
+		bytes += c.weight()
 		at = uint64(c.order())
 	}
 	return page, "", nil
 }
+
+// listBytes is how many bytes a page of List may have before it ends: commands that have
+// ended are bounded on disk alone.
+const listBytes = 1 << 20
 
 // ErrCursor means that a cursor is none that List has returned.
 var ErrCursor = errors.New("no such cursor")

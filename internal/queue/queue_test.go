@@ -240,9 +240,9 @@ func TestCapsOfABoard(t *testing.T) {
 // A log takes only so many bytes at once; large commands for many boards go there in parts.
 func TestLargeCommandsForMany(t *testing.T) {
 	inWorld(t, Config{}, func(w *world) {
-		requests := make([]Request, 200)
+		requests := make([]Request, 60)
 		for i := range requests {
-			requests[i] = Request{Device: fmt.Sprint(i), Raw: make([]byte, 200<<10)}
+			requests[i] = Request{Device: fmt.Sprint(i), Raw: make([]byte, 100<<10)}
 		}
 		for i, r := range w.Put(w.t.Context(), requests...) {
 			if r.Err != nil || r.Device != requests[i].Device {
@@ -525,6 +525,31 @@ func TestList(t *testing.T) {
 			if _, _, err := w.List(w.t.Context(), "a", "", cursor, 10); !errors.Is(err, ErrCursor) {
 				t.Errorf("cursor %q: %v", cursor, err)
 			}
+		}
+	})
+}
+
+// A page of large commands is a short one.
+func TestListOfLargeCommands(t *testing.T) {
+	inWorld(t, Config{MaxBytes: 8 << 20}, func(w *world) {
+		for range 8 {
+			w.put(Request{Device: "a", Raw: make([]byte, 400<<10)})
+		}
+		for _, done := range []bool{false, true} {
+			listed := 0
+			for cursor := ""; listed == 0 || cursor != ""; {
+				page, next, err := w.List(w.t.Context(), "a", "", cursor, 100)
+				if err != nil || len(page) == 0 || len(page) > 3 {
+					t.Fatalf("%d commands, %v", len(page), err)
+				}
+				listed += len(page)
+				cursor = next
+			}
+			if listed != 8 {
+				t.Errorf("listed %d, done: %v", listed, done)
+			}
+			w.arrive("a")
+			time.Sleep(time.Minute)
 		}
 	})
 }
