@@ -250,6 +250,7 @@ type Stats struct {
 
 	Commands *queue.Counts  // nil when nothing is kept
 	Store    *store.Stats   // nil when nothing is kept
+	Refusing error          // why the store takes nothing at the moment; nil when it does
 	Delivery *DeliveryStats // nil when nothing is delivered
 }
 
@@ -265,7 +266,7 @@ func (g *Gateway) Stats() Stats {
 	s := Stats{Listeners: make(map[string]ListenerStats), ForwardFailed: g.forwardFailed.Load(), NotKept: g.notKept.Load()}
 	if g.store != nil {
 		counts, kept := g.queue.Counts(), g.store.Stats()
-		s.Commands, s.Store = &counts, &kept
+		s.Commands, s.Store, s.Refusing = &counts, &kept, g.store.Err()
 	}
 	if g.deliver != nil {
 		s.Delivery = g.deliver.stats()
