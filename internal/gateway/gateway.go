@@ -56,6 +56,8 @@ type port struct {
 	g        *Gateway
 	name     string
 	overhead int // bytes of a frame that are not data
+	maxFrame int
+	maxType  longwire.Type
 	srv      *longwire.Server
 
 	refused   atomic.Int64 // logins
@@ -89,7 +91,8 @@ func New(c *Config, logger *slog.Logger) (*Gateway, error) {
 		}
 		lib := l.Library
 		lib.Logger = logger
-		p := &port{g: g, name: l.Name, overhead: codec.Overhead()}
+		p := &port{g: g, name: l.Name}
+		p.setFrame(codec, l.Library.MaxFrame)
 		p.srv = &longwire.Server{
 			Handler: longwire.HandlerFunc(p.handle),
 			Admit:   p.admit,

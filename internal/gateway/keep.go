@@ -111,20 +111,26 @@ func (g *Gateway) Commands() (*queue.Queue, error) {
 }
 
 // Command has a command wait for each device of a target, also for those that are away, until
-// it is on disk or cannot be. The results are those of [queue.Queue.Put], and ErrUnknown for
-// ids that commands may not wait for.
+// it is on disk or cannot be. The results are those of [queue.Queue.Put], a [frame.Error] for
+// devices that it cannot be sent to, and ErrUnknown for ids that commands may not wait for.
 func (g *Gateway) Command(ctx context.Context, to Target, r queue.Request) ([]queue.Result, error) {
 	q, err := g.Commands()
 	if err != nil {
 		return nil, err
 	}
 	ids, unknown := g.known(to)
-	requests := make([]queue.Request, len(ids))
-	for i, id := range ids {
-		requests[i] = r
-		requests[i].Device = id
+	var requests []queue.Request
+	var misfits []queue.Result
+	size := sizeOf(&r)
+	for _, id := range ids {
+		if err := g.fits(id, r.Type, size); err != nil {
+			misfits = append(misfits, queue.Result{Device: id, Err: err})
+			continue
+		}
+		r.Device = id
+		requests = append(requests, r)
 	}
-	results := q.Put(ctx, requests...)
+	results := append(q.Put(ctx, requests...), misfits...)
 	for _, id := range unknown {
 		results = append(results, queue.Result{Device: id, Err: ErrUnknown})
 	}

@@ -242,6 +242,9 @@ func (q *Queue) trim() bool {
 // encoding makes ids of small letters and digits.
 var encoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
 
+// IDSize is the most bytes that an id of a command has.
+const IDSize = 25
+
 // newID returns an id that no other command has. Later ones are larger, to within a
 // millisecond.
 func newID() string {
