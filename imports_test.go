@@ -41,8 +41,8 @@ func TestImports(t *testing.T) {
 			return standard(p) || p == module || p == module+"/frame" || strings.HasPrefix(p, "go.yaml.in/yaml/v4")
 		}, "the configuration knows the library's settings and YAML, and is the one importer of that"},
 		{"internal/httpapi", func(p string) bool {
-			return standard(p) || extended(p) || p == module || p == module+"/frame" || p == module+"/internal/gateway" || strings.HasPrefix(p, "github.com/danielgtaylor/huma/v2")
-		}, "the API stands on the gateway, and is the one importer of what makes its document"},
+			return standard(p) || extended(p) || p == module || p == module+"/frame" || p == module+"/internal/gateway" || p == module+"/internal/queue" || p == module+"/internal/store" || strings.HasPrefix(p, "github.com/danielgtaylor/huma/v2")
+		}, "the API stands on the gateway and what it keeps, and is the one importer of what makes its document"},
 		{"internal/metrics", func(p string) bool {
 			return standard(p) || p == module || p == module+"/internal/gateway" || strings.HasPrefix(p, "github.com/prometheus/client_golang/")
 		}, "it shows what the gateway has counted, and is the one importer of Prometheus"},

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
-	"net/http"
 	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -26,15 +25,9 @@ type askInput struct {
 type askOutput struct{ Body answer }
 
 func (s *Server) ask(ctx context.Context, in *askInput) (*askOutput, error) {
-	q, err := s.readQuestion(in.Body.Type, in.Body.Data, in.Body.Raw)
+	q, err := s.readMatched(in.Body.Type, in.Body.Data, in.Body.Raw, in.Body.Match)
 	if err != nil {
 		return nil, err
-	}
-	switch q.Match = in.Body.Match; {
-	case q.Match != "" && q.Match != gateway.MatchKey && q.Match != gateway.MatchType:
-		return nil, newProblem(http.StatusBadRequest, "What match says must be key or type.")
-	case q.Match == gateway.MatchKey && q.Raw != nil:
-		return nil, newProblem(http.StatusBadRequest, "An answer to raw bytes cannot be matched by key: there is none in them.")
 	}
 	timeout, err := s.readTimeout(in.Body.Timeout)
 	if err != nil {

@@ -76,6 +76,24 @@ func (s *Server) readQuestion(kind typeRef, data json.RawMessage, raw *string) (
 	return q, nil
 }
 
+// readMatched is readQuestion for what is to be answered.
+func (s *Server) readMatched(kind typeRef, data json.RawMessage, raw *string, match gateway.Match) (q gateway.Question, err error) {
+	if q, err = s.readQuestion(kind, data, raw); err != nil {
+		return q, err
+	}
+	switch q.Match = match; {
+	case match == "" && raw != nil:
+		q.Match = gateway.MatchType
+	case match == "":
+		q.Match = gateway.MatchKey
+	case match != gateway.MatchKey && match != gateway.MatchType:
+		return q, newProblem(http.StatusBadRequest, "What match says must be key or type.")
+	case match == gateway.MatchKey && raw != nil:
+		return q, newProblem(http.StatusBadRequest, "An answer to raw bytes cannot be matched by key: there is none in them.")
+	}
+	return q, nil
+}
+
 // readTimeout returns how long a device may take.
 func (s *Server) readTimeout(text string) (time.Duration, error) {
 	if text == "" {

@@ -64,15 +64,21 @@ func TestOpenAPIIsWhole(t *testing.T) {
 			t.Errorf("%+v", doc)
 		}
 		want := []string{
+			"DELETE /v1/devices/{id}/commands/{cid}",
 			"DELETE /v1/devices/{id}/connection",
 			"GET /healthz",
 			"GET /readyz",
 			"GET /v1/devices",
 			"GET /v1/devices/{id}",
+			"GET /v1/devices/{id}/commands",
+			"GET /v1/devices/{id}/commands/{cid}",
 			"GET /v1/devices/{id}/frames",
 			"GET /v1/events",
+			"GET /v1/store",
 			"POST /v1/broadcast",
+			"POST /v1/commands",
 			"POST /v1/devices/{id}/ask",
+			"POST /v1/devices/{id}/commands",
 			"POST /v1/devices/{id}/push",
 			"POST /v1/drain",
 			"POST /v1/reload",

@@ -103,6 +103,9 @@ func (s *Server) fail(ctx context.Context, err error) error {
 	if p, is := errors.AsType[*problem](err); is {
 		return p
 	}
+	if p := failCommand(err); p != nil {
+		return p
+	}
 	misfit, isMisfit := errors.AsType[*frame.Error](err)
 	switch {
 	case errors.Is(err, gateway.ErrUnknown):

@@ -46,6 +46,12 @@ func (s *Server) routes() error {
 	add(s, "POST /v1/devices/{id}/ask", "ask", "Ask a device, and wait for its answer", s.ask, 200, 400, 404, 408, 409, 413, 415, 429, 503, 504)
 	add(s, "POST /v1/devices/{id}/push", "push", "Tell a device something that needs no answer", s.push, 202, 400, 404, 408, 409, 413, 415, 503, 504)
 	add(s, "POST /v1/broadcast", "broadcast", "Tell many devices something, without waiting for any", s.broadcast, 200, 400, 408, 413, 415, 503)
+	add(s, "POST /v1/devices/{id}/commands", "putCommand", "Have a command wait for a device, also for one that is away", s.putCommand, 202, 400, 404, 408, 413, 415, 422, 429, 503, 507)
+	add(s, "GET /v1/devices/{id}/commands", "listCommands", "The commands of a device", s.listCommands, 200, 400, 404, 503)
+	add(s, "GET /v1/devices/{id}/commands/{cid}", "getCommand", "What has become of a command", s.showCommand, 200, 400, 404, 503)
+	add(s, "DELETE /v1/devices/{id}/commands/{cid}", "cancelCommand", "Call a command back that is not with its device", s.cancelCommand, 200, 404, 409, 503, 507)
+	add(s, "POST /v1/commands", "putCommands", "Have a command wait for each of many devices", s.putCommands, 202, 400, 408, 413, 415, 503, 507)
+	add(s, "GET /v1/store", "getStore", "What is kept, and how that fares", s.showStore, 200, 503)
 	add(s, "GET /v1/events", "streamEvents", "What happens, as server-sent events", s.events, 200, 400, 503)
 	add(s, "POST /v1/reload", "reload", "Read the configuration again", s.reload, 200, 422, 501)
 	add(s, "POST /v1/drain", "drain", "Have the gateway let its devices go in good order, and stop", s.drain, 202)
@@ -71,16 +77,17 @@ var meanings = map[int]string{
 	202: "Accepted: it has no answer to wait for",
 	204: "Done",
 	400: "Something in the request is wrong",
-	404: "No such device has ever been connected",
+	404: "No such device has ever been connected, or it has no such command",
 	408: "The request's body did not arrive in time",
-	409: "The device is not connected, or not any more",
+	409: "The device is not connected, or not any more; a command is with its device, or has ended",
 	413: "The body is too large, or the frame would be",
 	415: "The body is not application/json",
-	422: "The new configuration is wrong, and the old one stays in force",
-	429: "Too many questions wait for answers of the device",
+	422: "The new configuration is wrong, and the old one stays in force; the Idempotency-Key was that of another request",
+	429: "Too many questions wait for answers of the device, or too many commands for it",
 	501: "There is no configuration to read",
 	503: "Not now",
 	504: "The device has not answered, or taken the message, in time",
+	507: "There is no room on the disk",
 }
 
 // add has a method of the server answer a request. The statuses are those that it may
@@ -116,6 +123,16 @@ func (s *Server) describe() {
 	schemas := doc.Components.Schemas
 	schemas.Map()["Device"].Properties["last_close"] = orNull(schemas.Map()["Device"].Properties["last_close"])
 
+	schemas.Map()["Keeping"].Properties["delivery"] = orNull(schemas.Map()["Keeping"].Properties["delivery"])
+	for path, meaning := range map[string][2]string{
+		"/v1/devices/{id}/commands": {"The command has ended within wait, or an earlier request had the same Idempotency-Key", "The command is on disk"},
+		"/v1/commands":              {"No command is new: earlier requests had the same Idempotency-Key, or there is none for any device", "The commands are on disk"},
+	} {
+		responses := doc.Paths[path].Post.Responses
+		responses["200"] = &huma.Response{Description: meaning[0], Content: responses["202"].Content}
+		responses["202"].Description = meaning[1]
+	}
+
 	event := schemas.Schema(reflect.TypeFor[gateway.Event](), true, "")
 	// How wide an int is here is not the client's business; and int32 has no room for all types.
 	for _, schema := range schemas.Map() {
@@ -125,9 +142,11 @@ func (s *Server) describe() {
 			}
 		}
 	}
-	for _, p := range doc.Paths["/v1/devices"].Get.Parameters {
-		if p.Schema.Type == huma.TypeInteger {
-			p.Schema.Format = ""
+	for _, path := range []string{"/v1/devices", "/v1/devices/{id}/commands"} {
+		for _, p := range doc.Paths[path].Get.Parameters {
+			if p.Schema.Type == huma.TypeInteger {
+				p.Schema.Format = ""
+			}
 		}
 	}
 
@@ -152,7 +171,7 @@ func (s *Server) describe() {
 		Type:        huma.TypeArray,
 		Description: "Each item is one event, in the text form of server-sent events. An event named lost says how many there have been that are not remembered any more. A line that is a comment comes after 15 seconds without an event.",
 		Items: &huma.Schema{OneOf: []*huma.Schema{
-			one(string(gateway.EventMessage), event), one(string(gateway.EventConnect), event), one(string(gateway.EventDisconnect), event), one("lost", lost),
+			one(string(gateway.EventMessage), event), one(string(gateway.EventConnect), event), one(string(gateway.EventDisconnect), event), one(string(gateway.EventCommand), event), one("lost", lost),
 		}},
 	}}}
 }

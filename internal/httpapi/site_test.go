@@ -180,6 +180,9 @@ func (s *site) described(method, path string, got reply) {
 		_, after, deeper := strings.Cut(rest, "/")
 		if pattern = "/v1/devices/{id}"; deeper {
 			pattern += "/" + after
+			if strings.HasPrefix(after, "commands/") {
+				pattern = "/v1/devices/{id}/commands/{cid}"
+			}
 		}
 	}
 	if strings.HasPrefix(path, "/nowhere") || got.status == http.StatusMethodNotAllowed {
