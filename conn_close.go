@@ -189,6 +189,9 @@ func (c *Conn) sweep(now tick) {
 	if c.rare != nil {
 		c.rare.frames, c.rare.bytes = 0, 0
 	}
+	if throttled {
+		c.heard = now // what it has sent meanwhile is yet to be read
+	}
 	if pinged != 0 && int32(heard-pinged) > 0 { // it has been answered, or needed no answer
 		c.pinged, pinged = 0, 0
 	}

@@ -184,6 +184,32 @@ func TestFrameOfAPeerOverItsRate(t *testing.T) {
 	})
 }
 
+// A peer over its rate that answers pings is not given up when all that it has sent is taken:
+// nobody has listened to it for longer than it may be silent.
+func TestPeerOverItsRateIsNotSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := serve(t, memory(&longwiretest.Network{}), &longwire.Server{Handler: echo, Config: &longwire.Config{Limits: longwire.Limits{FrameRate: 1}}})
+		p := b.peer()
+		p.nc.SetReadDeadline(time.Time{})
+		p.sendFrame(longwire.TypePing, "")
+		p.wantFrame(longwire.TypePing)
+		const number = 200
+		p.send(bytes.Repeat(wire(1, "one of many"), number))
+		for answers, pings := 0, 0; answers < number || pings < 3; {
+			f, err := p.r.Next()
+			if err != nil {
+				t.Fatalf("after %d answers and %d pings: %v", answers, pings, err)
+			}
+			if f.Type == longwire.TypePing {
+				pings++
+				p.sendFrame(longwire.TypePing, "1")
+			} else {
+				answers++
+			}
+		}
+	})
+}
+
 // A frame that has begun is unfinished also when reading pauses before it ends: peers cannot
 // hide large ones that way.
 func TestBegunFrameCountsWhileReadingPauses(t *testing.T) {
