@@ -73,8 +73,8 @@ type rare struct {
 	after  map[*afterFunc]struct{}
 
 	// What Limits bounds.
-	unfinished int   // bytes in Conn.in of a frame that has not ended
-	ahead      int   // what else Conn.in holds, while reading has paused
+	ahead      int   // memory of Conn.in, while the peer is over its rate
+	unfinished int   // bytes in Conn.in, while it is not
 	unsent     int   // bytes that wait for a peer that has stopped reading
 	bytes      int   // that have been taken from the peer in this second
 	frames     int32 // likewise

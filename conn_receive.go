@@ -105,9 +105,9 @@ func (c *Conn) keep(rest []byte, w *worker) {
 }
 
 // taken notes how many frames and bytes have been looked at, and what is left of what has
-// arrived: a frame that has begun, and when, unless it is the same as before; or, when
-// reading has paused, whatever has been read ahead. That may be whole frames, and what
-// stands behind them is not the peer's to finish until they have been looked at.
+// arrived: a frame that has begun, and when, unless it is the same as before; or what a
+// peer over its rate has sent ahead. That may be whole frames, and what stands behind them
+// is not the peer's to finish until they have been looked at.
 func (c *Conn) taken(now tick, frames, bytes int, paused bool) {
 	if !c.holding && c.in == nil && !c.end.rated {
 		return // as a rule
@@ -124,13 +124,10 @@ func (c *Conn) taken(now tick, frames, bytes int, paused bool) {
 	unfinished, ahead := 0, 0
 	switch {
 	case c.in == nil:
-	case !paused:
-		unfinished = len(c.in.b)
-	case bytes == 0 && c.rare != nil:
-		unfinished = c.rare.unfinished // it had begun before
-		fallthrough
+	case paused && c.phase == admitted && !c.choked && !c.waits: // so it is over its rate
+		ahead = cap(c.in.b) // with the room that earlier frames have left
 	default:
-		ahead = cap(c.in.b) - unfinished // with the room that earlier ones have left
+		unfinished = len(c.in.b)
 	}
 	tooMuch := c.countHeldLocked(unfinished, ahead)
 	c.mu.Unlock()

@@ -69,11 +69,9 @@ type Limits struct {
 	// them end, with [ReasonOverload]. Zero means 64 MiB, or an eighth of GOMEMLIMIT
 	// if that is less; negative means no limit.
 	//
-	// As much again may be held of what has been read from connections before their
-	// reading paused, or ahead while it does: because they are over their rate, or
-	// because messages wait. Nobody ends for that. When there is more, nothing is read
-	// ahead, and every read is of at most 4 KiB; so 20,000 peers over their rate hold
-	// 64 MiB and 4 KiB each. Reads that have begun before may still bring 64 KiB: one on
+	// As much again may be held of what peers over FrameRate or ByteRate have sent ahead,
+	// for which nobody ends. When there is more, nothing is read ahead, and every read is
+	// of at most 4 KiB; so 20,000 peers over their rate hold 64 MiB and 4 KiB each. Reads that have begun before may still bring 64 KiB: one on
 	// each processor, or, with TLS or Config.Portable, one for each connection that has
 	// been busy.
 	Unfinished int
@@ -115,7 +113,7 @@ type load struct {
 	strangers  atomic.Int64
 	waiting    atomic.Int64
 	unfinished atomic.Int64
-	ahead      atomic.Int64 // memory of what has been read and waits until reading goes on
+	ahead      atomic.Int64 // memory of what peers over their rate have sent ahead
 	unsent     atomic.Int64
 	admitted   chan struct{}        // holds a token when a stranger has become none
 	addrs      map[netip.Prefix]int // connections by source; guarded by endpoint.mu
@@ -240,8 +238,8 @@ func (e *endpoint) shedUnsent(limit int) {
 	e.shed(&e.load.unsent, limit, "are not read", func(r *rare) int { return r.unsent })
 }
 
-// countHeldLocked notes how many bytes of a frame that has not ended have arrived, and
-// how many more are held because reading has paused.
+// countHeldLocked notes how many bytes have arrived and are no whole frame yet, or how
+// many are held as they have been sent ahead.
 func (c *Conn) countHeldLocked(unfinished, ahead int) (tooMuch bool) {
 	if c.rare == nil && unfinished == 0 && ahead == 0 {
 		return false
@@ -251,7 +249,7 @@ func (c *Conn) countHeldLocked(unfinished, ahead int) (tooMuch bool) {
 	return uses(&c.end.load.unfinished, &r.unfinished, unfinished, c.end.Limits.Unfinished)
 }
 
-// muchAhead reports whether so much has been read and waits until reading goes on that
+// muchAhead reports whether peers over their rate have sent so much ahead that
 // connections read little at a time, and nothing ahead. What one read brings cannot be
 // left with its sender any more, and it may be many frames for a peer that may send few.
 func (e *endpoint) muchAhead() bool { return e.load.ahead.Load() >= int64(e.Limits.Unfinished) }

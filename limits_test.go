@@ -372,7 +372,7 @@ func TestTooMuchIsWaiting(t *testing.T) {
 			<-release
 			return longwire.Raw("done"), nil
 		})
-		b := serve(t, n, &longwire.Server{Handler: mux, Config: &longwire.Config{Limits: longwire.Limits{Waiting: limit, Unfinished: limit}}})
+		b := serve(t, n, &longwire.Server{Handler: mux, Config: &longwire.Config{Limits: longwire.Limits{Waiting: limit}}})
 		honest := b.peer()
 		honest.here()
 		var wg sync.WaitGroup

@@ -118,7 +118,9 @@ func (l *netLink) readLoop() {
 			l.drain(buf)
 			return
 		case wait:
-			buf, n = small, 0 // a large one would be held meanwhile
+			if n = 0; l.c.end.muchAhead() {
+				buf = small // a large one would be held meanwhile
+			}
 			l.wait()
 			continue
 		case n < smallRead/2 || l.c.end.muchAhead():
