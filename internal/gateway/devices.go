@@ -56,7 +56,7 @@ func (g *Gateway) keepLocked(d *device) {
 // forgotten has the disk forget a device too.
 func (g *Gateway) forgotten(d *device) {
 	if g.devices != nil && !d.byAddress {
-		g.devices.Submit(nil, store.Record{Key: "d/" + d.id, TTL: time.Second})
+		g.devices.Submit(nil, store.Record{Key: "d/" + d.id, TTL: 24 * time.Hour})
 	}
 }
 

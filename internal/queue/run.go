@@ -348,12 +348,17 @@ func (q *Queue) end(l *line, it *item, c *Command, state State) {
 	}
 }
 
+// graveTime is how long it is on disk that a command has ended, after it would have expired. A
+// crash may uncover the record that this one has replaced when this one is gone, and the command must not be
+// sent then.
+const graveTime = time.Hour
+
 // finish ends a command, if the log accepts that.
 func (q *Queue) finish(l *line, it *item, c *Command, state State) error {
 	c.State, c.UpdatedAt = state, time.Now().UTC()
 	_, err := q.conf.Log.Append(q.ctx,
 		store.Record{Key: endedKey(l.device, c.ID), Data: c.encode(), TTL: q.conf.Keep, Urgent: true},
-		store.Record{Key: waitingKey(l.device, c.ID), TTL: time.Second, Urgent: true}) // which is to say, gone
+		store.Record{Key: waitingKey(l.device, c.ID), TTL: max(time.Until(c.ExpiresAt), 0) + graveTime, Urgent: true}) // which is to say, gone
 	if err != nil {
 		return err
 	}

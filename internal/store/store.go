@@ -79,7 +79,11 @@ type Config struct {
 type LogConfig struct {
 	Name string // letters from a to z
 
-	// Latest says that a record replaces the earlier ones of its key.
+	// Latest says that a record replaces the earlier ones of its key. When the latest
+	// is gone, by its TTL or with Delete, and the process is killed soon after, the one
+	// before it may be there again: the engine writes down what it deletes, and not
+	// what it replaces. Whom that would harm ends a key with a record without data, and a TTL
+	// that is longer than the harm.
 	Latest bool
 
 	// MaxBytes is how many bytes its records may have, with their keys and some 30
