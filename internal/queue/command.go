@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -65,21 +66,46 @@ func (c *Command) size() int { return len(c.Data) + len(c.Raw)*4/3 + 512 }
 // weight is how many bytes of others' are in a command.
 func (c *Command) weight() int { return len(c.Data) + len(c.Raw) + len(c.Answer) }
 
-// encode returns the command as it is on disk.
+// encode returns the command as it is on disk: when it was put and when it expires, in nanoseconds,
+// which is all that a start needs beside the key, and then all of it in JSON.
 func (c *Command) encode() []byte {
 	b, err := json.Marshal(c)
 	if err != nil { // Data and Answer have been read as JSON
 		panic(fmt.Sprintf("queue: command %s of %s: %v", c.ID, c.Device, err))
 	}
-	return b
+	record := make([]byte, 0, recordHead+len(b))
+	record = binary.BigEndian.AppendUint64(record, uint64(c.order()))
+	record = binary.BigEndian.AppendUint64(record, uint64(c.ExpiresAt.UnixNano()))
+	return append(record, b...)
 }
 
+const recordHead = 16
+
+var errNoCommand = errors.New("queue: what is on disk is no command")
+
 func decodeCommand(b []byte) (*Command, error) {
+	if len(b) < recordHead {
+		return nil, errNoCommand
+	}
 	c := new(Command)
-	if err := json.Unmarshal(b, c); err != nil {
-		return nil, fmt.Errorf("queue: a command on disk cannot be read: %w", err)
+	if err := json.Unmarshal(b[recordHead:], c); err != nil {
+		return nil, fmt.Errorf("%w: %w", errNoCommand, err)
 	}
 	return c, nil
+}
+
+// decodeItem returns what is held in memory of a command.
+func decodeItem(id string, b []byte) (*item, error) {
+	if len(b) < recordHead {
+		return nil, errNoCommand
+	}
+	return &item{
+		id:      id,
+		order:   int64(binary.BigEndian.Uint64(b)),
+		expires: int64(binary.BigEndian.Uint64(b[8:])),
+		size:    len(b),
+		phase:   waiting,
+	}, nil
 }
 
 // A Request asks for a command. Zero fields mean the defaults of the Config.

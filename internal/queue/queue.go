@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -144,7 +145,8 @@ func Open(ctx context.Context, conf Config) (*Queue, error) {
 // load reads what has not ended. What is held of a command is small; the rest stays on disk.
 func (q *Queue) load(ctx context.Context) error {
 	for after := uint64(0); ; {
-		records, err := q.conf.Log.Read(ctx, waitingKey("*", "*"), after, 1000)
+		// All of it: the engine counts what a filter leaves for every part anew.
+		records, err := q.conf.Log.Read(ctx, "", after, 10_000)
 		if err != nil {
 			return fmt.Errorf("queue: read commands: %w", err)
 		}
@@ -153,22 +155,21 @@ func (q *Queue) load(ctx context.Context) error {
 		}
 		for _, r := range records {
 			after = r.Seq
-			if len(r.Data) == 0 { // it has ended
+			device, id, is := splitWaitingKey(r.Key)
+			if !is || len(r.Data) == 0 { // it has ended
 				continue
 			}
-			c, err := decodeCommand(r.Data)
+			it, err := decodeItem(id, r.Data)
 			if err != nil {
-				q.conf.Logger.Error("command lost", "key", r.Key, "error", err)
+				q.conf.Logger.Error("command lost", "device", device, "command", id, "error", err)
 				continue
 			}
-			l := q.lineLocked(c.Device)
-			l.items = append(l.items, &item{
-				id: c.ID, order: c.order(), expires: c.ExpiresAt.UnixNano(), size: c.size(), phase: waiting,
-			})
-			l.bytes += int64(c.size())
+			l := q.lineLocked(device)
+			l.items = append(l.items, it)
+			l.bytes += int64(it.size)
 			q.counts.Waiting++
-			q.counts.Bytes += int64(c.size())
-			q.last = max(q.last, c.order())
+			q.counts.Bytes += int64(it.size)
+			q.last = max(q.last, it.order)
 		}
 	}
 	for _, l := range q.lines {
@@ -262,7 +263,17 @@ func (q *Queue) Recovered() {
 }
 
 func waitingKey(device, id string) string { return "q/" + device + "/" + id }
-func endedKey(device, id string) string   { return "r/" + device + "/" + id }
+
+// splitWaitingKey is the reverse of waitingKey.
+func splitWaitingKey(key string) (device, id string, is bool) {
+	rest, is := strings.CutPrefix(key, "q/")
+	if device, id, _ = strings.Cut(rest, "/"); !is {
+		return "", "", false
+	}
+	return strings.Clone(device), strings.Clone(id), true
+}
+
+func endedKey(device, id string) string { return "r/" + device + "/" + id }
 
 func orDefault[T int | int64 | time.Duration](v *T, def T) {
 	if *v == 0 {

@@ -85,6 +85,9 @@ func (m *memory) Read(_ context.Context, filter string, after uint64, limit int)
 }
 
 func matches(filter, key string) bool {
+	if filter == "" {
+		return true
+	}
 	f, k := strings.Split(filter, "/"), strings.Split(key, "/")
 	return len(f) == len(k) && !slices.ContainsFunc(f, func(part string) bool {
 		i := slices.Index(f, part)
