@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -21,11 +22,14 @@ const benchData = 200 // bytes of a record
 func BenchmarkAppend(b *testing.B) {
 	for _, appenders := range []int{1, 2, 4, 8, 16, 64, 256} {
 		b.Run(fmt.Sprintf("store/%d", appenders), func(b *testing.B) {
-			l := open(b, store.Config{Dir: b.TempDir(), Logs: []store.LogConfig{{Name: "log"}}}).Log("log")
+			s := open(b, store.Config{Dir: b.TempDir(), Logs: []store.LogConfig{{Name: "log"}}})
+			l := s.Log("log")
 			atOnce(b, appenders, func(i int64) error {
 				_, err := l.Append(b.Context(), store.Record{Key: fmt.Sprintf("q/board/%d", i), Data: make([]byte, benchData)})
 				return err
 			})
+			st := s.Stats().Logs[0]
+			b.ReportMetric(float64(st.Committed)/float64(st.Commits), "records/commit")
 		})
 		b.Run(fmt.Sprintf("engine/%d", appenders), func(b *testing.B) {
 			js := engine(b)
@@ -179,6 +183,7 @@ func BenchmarkOpen(b *testing.B) {
 				if err := os.CopyFS(c.Dir, os.DirFS(filepath.Join(dir, "killed"))); err != nil {
 					b.Fatal(err)
 				}
+				syncDir(b, c.Dir) // or the first fsync of the store waits for all this
 				b.StartTimer()
 				s, err := store.Open(b.Context(), c)
 				if err != nil {
@@ -188,5 +193,24 @@ func BenchmarkOpen(b *testing.B) {
 				s.Close()
 			}
 		})
+	}
+}
+
+// syncDir waits until all files in a directory are on the disk.
+func syncDir(b *testing.B, dir string) {
+	b.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		return f.Sync()
+	})
+	if err != nil {
+		b.Fatal(err)
 	}
 }

@@ -132,7 +132,7 @@ func truncate(path string, size int64) {
 func TestFlippedBits(t *testing.T) {
 	for name, sp := range specimens(t) {
 		for _, log := range []string{"log", "small"} {
-			for at := int64(0); at < 12_000; at += 997 {
+			for at := int64(0); at < 12_000; at += 2477 {
 				t.Run(fmt.Sprintf("%s/%s/%d", name, log, at), func(t *testing.T) {
 					s, got := sp.open(t, log, "msgs/1.blk", flipAt(at))
 					if n := uint64(len(got[log])); n != sp.last-1 {

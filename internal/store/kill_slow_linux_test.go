@@ -21,7 +21,10 @@ import (
 // files, and one that keeps the latest.
 var killLogs = []store.LogConfig{{Name: "log"}, {Name: "latest", Latest: true}}
 
-func init() { roles["append"] = appendUntilKilled }
+func init() {
+	roles["append"] = appendUntilKilled
+	churnRounds = 200
+}
 
 // appendUntilKilled appends to the store in the current directory and prints each
 // record that was acknowledged.

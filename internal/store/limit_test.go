@@ -105,18 +105,18 @@ func TestFullLogReplaces(t *testing.T) {
 	})
 }
 
+// churnRounds is enough for two files of the engine. The slow tests have more.
+var churnRounds = 40
+
 // TestChurn replaces the records of few keys many times, and looks what that leaves
 // on the disk.
 func TestChurn(t *testing.T) {
-	const keys, rounds, size = 1000, 200, 200
-	if testing.Short() {
-		t.Skip("it writes 200,000 records")
-	}
+	const keys, size = 1000, 200
 	dir := t.TempDir()
 	s := open(t, store.Config{Dir: dir, Logs: []store.LogConfig{{Name: "log", Latest: true}}})
 	l := s.Log("log")
 	most := int64(0)
-	for range rounds {
+	for range churnRounds {
 		var wg sync.WaitGroup
 		var records []store.Record
 		for _, i := range rand.Perm(keys) {
@@ -140,9 +140,6 @@ func TestChurn(t *testing.T) {
 
 // TestDeleteChurn appends and deletes as a queue does.
 func TestDeleteChurn(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it writes 10,000 records")
-	}
 	dir := t.TempDir()
 	s := open(t, store.Config{Dir: dir, Logs: []store.LogConfig{{Name: "log"}}})
 	l := s.Log("log")
