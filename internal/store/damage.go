@@ -69,7 +69,7 @@ func (s *Store) setAside(log string) (string, error) {
 	if err := os.Rename(s.streamDir(log), to); err != nil {
 		return "", fmt.Errorf("store: set the hurt log %s aside: %w", log, err)
 	}
-	s.lost.SetAside = append(s.lost.SetAside, to)
+	s.noteLost(func(lost *Lost) { lost.SetAside = append(lost.SetAside, to) })
 	return to, nil
 }
 

@@ -112,7 +112,9 @@ func (s *Store) renew(ctx context.Context, hurt []string, adopted map[string]boo
 
 func (s *Store) runServer(ctx context.Context) (*engine, error) {
 	logger := &engineLog{to: s.log, fatal: make(chan string, 1), crashed: !s.stoppedWell()}
-	defer func() { s.lost.Warnings = append(s.lost.Warnings, logger.end()...) }()
+	defer func() {
+		s.noteLost(func(lost *Lost) { lost.Warnings = append(lost.Warnings, logger.end()...) })
+	}()
 	srv, err := server.NewServer(&server.Options{
 		ServerName:             "longwire",
 		DontListen:             true,

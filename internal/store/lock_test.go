@@ -59,7 +59,7 @@ func TestOpenFails(t *testing.T) {
 func TestNoPort(t *testing.T) {
 	before := sockets(t)
 	open(t, store.Config{Dir: t.TempDir(), Logs: []store.LogConfig{{Name: "log"}}})
-	if after := sockets(t); after != before {
+	if after := sockets(t); after > before {
 		t.Errorf("there were %d sockets, and are %d", before, after)
 	}
 }

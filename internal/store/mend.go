@@ -38,7 +38,7 @@ func (s *Store) mend() error {
 		if err := os.Remove(filepath.Join(dir, "index.db")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("store: log %s: %w", l.Name, err)
 		}
-		s.lost.Damage = append(s.lost.Damage, hurt)
+		s.noteLost(func(lost *Lost) { lost.Damage = append(lost.Damage, hurt) })
 		s.log.Warn("a log is damaged, and goes on without what was lost", "log", l.Name, "lost", hurt.Records, "bytes", hurt.Bytes, "blocks", hurt.Blocks, "kept", hurt.Kept)
 	}
 	return nil

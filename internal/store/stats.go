@@ -52,6 +52,13 @@ type Damage struct {
 	open gap    // where a block ends, until the next is read
 }
 
+// noteLost adds to what was lost.
+func (s *Store) noteLost(add func(*Lost)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	add(&s.lost)
+}
+
 // counts are what a log counts itself.
 type counts struct {
 	Commits       uint64
@@ -86,7 +93,9 @@ const statsTimeout = time.Second
 
 // Stats returns how the store fares.
 func (s *Store) Stats() Stats {
+	s.mu.Lock()
 	stats := Stats{Free: -1, Lost: s.lost}
+	s.mu.Unlock()
 	if s.space != nil {
 		if free, err := freeBytes(s.conf.Dir); err == nil {
 			stats.Free = free

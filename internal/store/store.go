@@ -125,7 +125,6 @@ type Store struct {
 	lock  *dirLock
 	space *space
 	logs  map[string]*Log
-	lost  Lost // what was lost when it was opened
 
 	ctx       context.Context // ends with Close
 	stop      context.CancelFunc
@@ -137,6 +136,7 @@ type Store struct {
 	failure error         // why nothing is accepted; nil when it is
 	changed chan struct{} // closed when one of these has changed
 	closed  bool
+	lost    Lost // what was found lost when the engine was started
 }
 
 // Open opens a store and starts its engine.
