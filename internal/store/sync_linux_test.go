@@ -44,7 +44,8 @@ func TestSyncFails(t *testing.T) {
 // appendWithoutSync appends to a store in the current directory, first with fsync and
 // then without, and prints what it finds wrong.
 func appendWithoutSync() {
-	ctx := context.Background()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
 	s, err := store.Open(ctx, store.Config{Dir: ".", Logs: []store.LogConfig{{Name: "log"}}})
 	if err != nil {
 		fmt.Println(err)
