@@ -105,6 +105,7 @@ func IsToken(text string) bool {
 type call struct {
 	method, path string
 	query        url.Values
+	key          string        // Idempotency-Key; "" means none
 	body         any           // nil means none
 	wait         time.Duration // how long it has a device take
 }
@@ -158,6 +159,9 @@ func (c *Client) request(ctx context.Context, r call) (*http.Request, error) {
 	request.Header.Set("User-Agent", c.conf.UserAgent)
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
+	}
+	if r.key != "" {
+		request.Header.Set("Idempotency-Key", r.key)
 	}
 	if c.conf.Token != "" {
 		request.Header.Set("Authorization", "Bearer "+c.conf.Token)

@@ -278,7 +278,7 @@ func TestBodies(t *testing.T) {
 	var bodies []string
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		bodies = append(bodies, r.Method+" "+r.URL.Path+" "+string(body))
+		bodies = append(bodies, r.Method+" "+r.URL.RequestURI()+" "+r.Header.Get("Idempotency-Key")+string(body))
 		io.WriteString(w, `{"queued":3,"full":2,"misfit":4,"away":1,"applied":["ack"],"restart":["data"]}`)
 	})
 	c := newClient(t, client.Config{Address: s.URL})
@@ -290,10 +290,17 @@ func TestBodies(t *testing.T) {
 	counts, _, err4 := c.Broadcast(ctx, client.Target{Groups: []string{"a"}, IDs: []string{"b"}}, data)
 	_, _, err5 := c.Broadcast(ctx, client.Target{All: true}, data)
 	done, _, err6 := c.Reload(ctx)
-	if err := errors.Join(err, err2, err3, err4, err5, err6, c.Drain(ctx), c.Kick(ctx, "m")); err != nil {
+	command := client.Command{Message: data, Match: "type", TTL: time.Hour, Timeout: time.Second, Attempts: 2, Key: "k 1"}
+	_, err7 := c.PutCommand(ctx, "m", command, 5*time.Second)
+	_, err8 := c.PutCommand(ctx, "m", client.Command{Message: data}, 0)
+	placed, _, err9 := c.PutCommands(ctx, client.Target{All: true}, command)
+	_, err10 := c.Command(ctx, "m", "c", time.Second)
+	_, err11 := c.CancelCommand(ctx, "m", "c")
+	_, err12 := c.Store(ctx)
+	if err := errors.Join(err, err2, err3, err4, err5, err6, err7, err8, err9, err10, err11, err12, c.Drain(ctx), c.Kick(ctx, "m")); err != nil {
 		t.Fatal(err)
 	}
-	if counts != (gateway.BroadcastCounts{Queued: 3, Full: 2, Misfit: 4, Away: 1}) || !slices.Equal(done.Applied, []string{"ack"}) || !slices.Equal(done.Restart, []string{"data"}) {
+	if counts != (gateway.BroadcastCounts{Queued: 3, Full: 2, Misfit: 4, Away: 1}) || !slices.Equal(done.Applied, []string{"ack"}) || !slices.Equal(done.Restart, []string{"data"}) || placed.Queued != 3 {
 		t.Errorf("%+v, %+v", counts, done)
 	}
 	want := []string{
@@ -303,6 +310,12 @@ func TestBodies(t *testing.T) {
 		`POST /v1/broadcast {"to":{"ids":["b"],"groups":["a"]},"type":"rom","data":{"a":1}}`,
 		`POST /v1/broadcast {"to":{"all":true},"type":"rom","data":{"a":1}}`,
 		`POST /v1/reload `,
+		`POST /v1/devices/m/commands?wait=5s k 1{"type":"rom","data":{"a":1},"timeout":"1s","match":"type","ttl":"1h0m0s","attempts":2}`,
+		`POST /v1/devices/m/commands {"type":"rom","data":{"a":1}}`,
+		`POST /v1/commands k 1{"to":{"all":true},"type":"rom","data":{"a":1},"timeout":"1s","match":"type","ttl":"1h0m0s","attempts":2}`,
+		`GET /v1/devices/m/commands/c?wait=1s `,
+		`DELETE /v1/devices/m/commands/c `,
+		`GET /v1/store `,
 		`POST /v1/drain `,
 		`DELETE /v1/devices/m/connection `,
 	}

@@ -3,7 +3,7 @@ package client
 import (
 	"context"
 	"encoding/json"
-	"errors"
+	"fmt"
 	"iter"
 	"net/http"
 	"net/url"
@@ -32,33 +32,43 @@ func (c *Client) Devices(ctx context.Context, f Filter) iter.Seq2[json.RawMessag
 			query.Set(name, value)
 		}
 	}
+	return c.pages(ctx, "/v1/devices", "devices", query)
+}
+
+// pages returns all that a list has, whose items stand under a name. It asks for as much at a time
+// as the query says.
+func (c *Client) pages(ctx context.Context, path, name string, query url.Values) iter.Seq2[json.RawMessage, error] {
 	return func(yield func(json.RawMessage, error) bool) {
 		for {
-			var page struct {
-				Devices []json.RawMessage `json:"devices"`
-				Next    string            `json:"next"`
-			}
-			body, err := c.do(ctx, call{method: http.MethodGet, path: "/v1/devices", query: query})
+			var items []json.RawMessage
+			var next string
+			body, err := c.do(ctx, call{method: http.MethodGet, path: path, query: query})
+			page := map[string]json.RawMessage{}
 			if err == nil {
 				err = decode(body, &page)
+			}
+			for field, v := range map[string]any{name: &items, "next": &next} {
+				if err == nil && page[field] != nil {
+					err = decode(page[field], v)
+				}
 			}
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			for _, d := range page.Devices {
-				if !yield(d, nil) {
+			for _, item := range items {
+				if !yield(item, nil) {
 					return
 				}
 			}
-			switch page.Next {
+			switch next {
 			case "":
 				return
 			case query.Get("cursor"):
-				yield(nil, errors.New("the gateway gives the same page of devices again and again"))
+				yield(nil, fmt.Errorf("the gateway gives the same page of %s again and again", name))
 				return
 			}
-			query.Set("cursor", page.Next)
+			query.Set("cursor", next)
 		}
 	}
 }
