@@ -28,7 +28,8 @@ type api struct {
 	tokenFile string
 	caFile    string
 
-	device string // that the command is about, "" when it is about none
+	device  string // that it is about, "" when it is about none
+	command string // of the device, "" when it is about none
 }
 
 const defaultAPI = "http://127.0.0.1:10380"
@@ -144,6 +145,8 @@ func (a *api) refused(g *gatewayAt, p *client.Problem) error {
 		return fmt.Errorf("the gateway at %s wants a token; name a file that has it with --token-file, or set LONGWIRE_API_TOKEN", g)
 	case p.Status == http.StatusUnauthorized:
 		return fmt.Errorf("the gateway at %s: %s; it is from %s", g, detail, g.tokenFrom)
+	case a.command != "" && p.Status == http.StatusNotFound:
+		return fmt.Errorf(`%s: %s; "longwire commands list %s" tells which there are`, a.device, detail, a.device)
 	case a.device != "" && p.Status == http.StatusNotFound:
 		return fmt.Errorf(`%s: %s; "longwire devices" tells which are known`, a.device, detail)
 	case a.device != "" && (p.Status == http.StatusConflict || p.Status == http.StatusGatewayTimeout || p.Status == http.StatusTooManyRequests):

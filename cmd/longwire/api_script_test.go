@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -45,6 +46,8 @@ func TestAPIScript(t *testing.T) {
 			"follow": cmdFollow,
 			"seen":   cmdSeen,
 			"relay":  cmdRelay,
+			"id":     cmdID,
+			"damage": cmdDamage,
 		},
 	})
 }
@@ -116,6 +119,34 @@ func cmdSeen(ts *testscript.TestScript, neg bool, args []string) {
 	if running(ts, args).stdout.await(regexp.MustCompile(args[1]), 1) == nil {
 		ts.Fatalf("there is no line that matches %q", args[1])
 	}
+}
+
+// cmdID makes the line of a file a variable:
+//
+//	id NAME FILE
+func cmdID(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: id NAME FILE")
+	}
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile(args[1])))
+}
+
+// cmdDamage changes a byte of a file, where a text stands:
+//
+//	damage FILE TEXT
+func cmdDamage(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: damage FILE TEXT")
+	}
+	name := ts.MkAbs(args[0])
+	b, err := os.ReadFile(name)
+	ts.Check(err)
+	at := bytes.Index(b, []byte(args[1]))
+	if at < 0 {
+		ts.Fatalf("there is no %q in %s", args[1], args[0])
+	}
+	b[at] ^= 1
+	ts.Check(os.WriteFile(name, b, 0o600))
 }
 
 // A board is a device of a script, in the test itself.

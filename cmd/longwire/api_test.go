@@ -162,12 +162,17 @@ func TestHostileText(t *testing.T) {
 	device := `{"id":` + h + `,"online":true,"listener":` + h + `,"remote_addr":` + h + `,"identity":` + h + `,"groups":[` + h +
 		`],"attributes":{` + h + `:` + h + `},"last_close":{"reason":` + h + `}}`
 	answer := `{"status":` + h + `,"message":` + h + `,"data":{` + h + `:` + h + `}}`
+	command := `{"id":` + h + `,"device":` + h + `,"type":1,"data":` + answer + `,"match":` + h + `,"state":` + h + `,"timeout":` + h + `,"error":` + h + `,"answer":` + answer + `}`
+	waited := strings.Replace(command, `"state":`+h, `"state":"failed"`, 1)
+	placed := `{"refused":1,"commands":[{"device":` + h + `,"error":{"detail":` + h + `}}]}`
+	kept := `{"error":` + h + `,"lost":{"set_aside":[` + h + `]},"logs":[{"name":` + h + `}]}`
 	event := func(name, data string) string { return "id: 1\nevent: " + name + "\ndata: " + data + "\n\n" }
 	stream := event("message", `{"device":`+h+`,"type":1,"type_name":`+h+`,"data":`+h+`}`) +
 		event("message", `{"device":"m","type":1,"raw":"G1sySg=="}`) +
 		event("message", `{"device":"m","type":1,"raw":"//8b"}`) +
 		event("connect\x1b[2J", `{"device":`+h+`}`) +
 		event("disconnect", `{"listener":`+h+`,"remote_addr":`+h+`,"reason":`+h+`}`) +
+		event("command", `{"command":`+command+`}`) +
 		event("lost", `{"count":1,"more":`+h+`}`)
 
 	for _, test := range []struct {
@@ -183,6 +188,13 @@ func TestHostileText(t *testing.T) {
 		{"raw text", "application/json", `{"raw":"G1sySg=="}`, 200, []string{"ask", "m", "1", "1"}, exitDone},
 		{"counts", "application/json", `{"queued":1,"x":` + h + `}`, 200, []string{"push", "--all", "1", "1"}, exitDone},
 		{"settings", "application/json", `{"applied":[` + h + `],"restart":[` + h + `]}`, 200, []string{"reload"}, exitDone},
+		{"commands", "application/json", `{"commands":[` + command + `]}`, 200, []string{"commands", "list", "m"}, exitDone},
+		{"command", "application/json", command, 200, []string{"commands", "show", "m", "c"}, exitDone},
+		{"new command", "application/json", command, 200, []string{"commands", "send", "m", "1"}, exitDone},
+		{"command that was waited for", "application/json", waited, 200, []string{"commands", "send", "m", "1", "--wait", "1s"}, exitFailed},
+		{"commands for many", "application/json", placed, 200, []string{"commands", "send", "--all", "1"}, exitFailed},
+		{"no command", "application/problem+json", `{"detail":` + h + `}`, 404, []string{"commands", "show", "m", "c"}, exitFailed},
+		{"store", "application/json", kept, 200, []string{"store", "stats"}, exitFailed},
 		{"events", "text/event-stream", stream, 200, []string{"events"}, exitFailed},
 		{"bad request", "application/problem+json", `{"detail":` + h + `}`, 400, []string{"ask", "m", "1", "1"}, exitUsage},
 		{"wrong token", "application/problem+json", `{"detail":` + h + `}`, 401, []string{"ask", "m", "1", "1"}, exitFailed},

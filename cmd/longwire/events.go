@@ -30,9 +30,10 @@ func newEvents() *cobra.Command {
 		Short: "Follow what happens at a gateway",
 		Long: `Events prints a line for everything that happens at a gateway, until it receives
 SIGINT or SIGTERM: a device connects (connect), its connection is over (disconnect),
-a message comes from it (message). When the connection to the gateway is lost, events
-says so on stderr, connects again, and goes on behind the last event. A line "lost"
-says how many events may be missing there, because the gateway remembers no more.
+a message comes from it (message), a command for it comes into another state
+(command). When the connection to the gateway is lost, events says so on stderr,
+connects again, and goes on behind the last event. A line "lost" says how many events
+may be missing there, because the gateway remembers no more.
 
 A line has time, name and device, and then what is special about the event. Long data
 is cut. With --json it is one line of JSON, {"id":…,"event":"…","device":"…",…}, with
@@ -50,10 +51,10 @@ all that the gateway tells; --from continues behind such an id.
 	f.SortFlags = false
 	f.StringVar(&e.stream.Device, "device", "", "only events of the device with this `id`")
 	f.StringVar(&e.stream.Type, "type", "", "only messages of this `type`, a number or a name of the configuration")
-	f.StringVar(&e.stream.Name, "name", "", "only events with this `name`: message, connect or disconnect")
+	f.StringVar(&e.stream.Name, "name", "", "only events with this `name`: message, connect, disconnect or command")
 	f.StringVar(&e.stream.From, "from", "", "begin behind the event with this `id`; 0 for all that the gateway remembers")
 	f.BoolVar(&e.asJSON, "json", false, "print each event as a line of JSON")
-	if err := cmd.RegisterFlagCompletionFunc("name", cobra.FixedCompletions([]string{"message", "connect", "disconnect"}, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+	if err := cmd.RegisterFlagCompletionFunc("name", cobra.FixedCompletions([]string{"message", "connect", "disconnect", "command"}, cobra.ShellCompDirectiveNoFileComp)); err != nil {
 		panic(err) // the flag is not defined
 	}
 	e.addFlags(cmd)
@@ -147,6 +148,8 @@ func eventText(e *client.Event) []byte {
 	switch gateway.EventName(e.Name) {
 	case gateway.EventConnect, gateway.EventDisconnect:
 		about = []string{printable(v.Listener), printable(v.RemoteAddr), printable(v.Reason)}
+	case gateway.EventCommand:
+		about = append(about, commandSaid(v.Command))
 	default:
 		if v.Type != nil {
 			about = append(about, printable(cmp.Or(v.TypeName, v.Type.String())))
@@ -156,6 +159,24 @@ func eventText(e *client.Event) []byte {
 	line := fmt.Sprintf("%s  %-10s  %-16s  %s", v.At.Local().Format("2006-01-02 15:04:05.000"),
 		printable(e.Name), printable(v.Device), strings.Join(about, " "))
 	return []byte(strings.TrimRight(line, " ") + "\n")
+}
+
+// commandSaid returns what an event says of a command, for people.
+func commandSaid(c *gateway.CommandEvent) string {
+	if c == nil {
+		return ""
+	}
+	text := fmt.Sprintf("%-9s  %s  %s", printable(string(c.State)), printable(c.ID), c.Type)
+	if c.Attempts > 0 {
+		text += ", " + number(c.Attempts, "attempt")
+	}
+	if c.Error != "" {
+		return text + ": " + printable(excerpt(c.Error, maxShown))
+	}
+	if answer := compact(c.Answer); answer != "" {
+		return text + ": " + answer
+	}
+	return text
 }
 
 // said returns what a message says, for people.
