@@ -1,7 +1,7 @@
 // Package metrics shows what a gateway has counted to Prometheus.
 //
-// Labels have values of ours and of the configuration alone: listener, direction, reason and
-// outcome. What a peer can choose is never one, or peers could make as many series as they
+// Labels have values of ours and of the configuration alone: listener, direction, reason, outcome,
+// log and state. What a peer can choose is never one, or peers could make as many series as they
 // like.
 package metrics
 
@@ -122,6 +122,7 @@ func (counts) Describe(to chan<- *prometheus.Desc) {
 	for _, s := range ofListeners {
 		to <- s.desc
 	}
+	describeKept(to)
 }
 
 // Collect implements [prometheus.Collector].
@@ -133,6 +134,7 @@ func (c counts) Collect(to chan<- prometheus.Metric) {
 	send(devices, prometheus.GaugeValue, int64(all.Devices))
 	send(online, prometheus.GaugeValue, int64(all.Online))
 	send(forwardFailed, prometheus.CounterValue, all.ForwardFailed)
+	collectKept(to, &all)
 	for name, s := range all.Listeners {
 		for _, one := range ofListeners {
 			send(one.desc, one.kind, one.value(&s), name)

@@ -64,12 +64,18 @@ func pairs(m *dto.Metric) (labels []string) {
 // serve serves a gateway until the test ends.
 func serve(t *testing.T) (g *gateway.Gateway, h http.Handler, network *longwiretest.Network) {
 	t.Helper()
+	return serveWith(t, &gateway.Config{})
+}
+
+// serveWith is serve with a configuration.
+func serveWith(t *testing.T, conf *gateway.Config) (g *gateway.Gateway, h http.Handler, network *longwiretest.Network) {
+	t.Helper()
 	network = new(longwiretest.Network)
 	l, err := network.Listen("boards")
 	if err != nil {
 		t.Fatal(err)
 	}
-	conf := &gateway.Config{Listeners: []gateway.Listener{{Name: "hall", Socket: l}}}
+	conf.Listeners = []gateway.Listener{{Name: "hall", Socket: l}}
 	if g, err = gateway.New(conf, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
