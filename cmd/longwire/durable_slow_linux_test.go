@@ -346,7 +346,7 @@ func (f *fleet) settle(s *served, boards int) {
 const durable = `
 commands:
   max: 100000
-  max_bytes: 64MiB
+  max_bytes: 16MiB
   rate: 100000
   unknown: true
 `
