@@ -94,7 +94,8 @@ func checkStore(ctx context.Context, cmd *cobra.Command, dir string) (err error)
 	if err := write(cmd.OutOrStdout(), t.text()); err != nil {
 		return fmt.Errorf("cannot print the result: %w", innermost(err))
 	}
-	return lostOf(s.Stats().Lost, damaged, missing)
+	lost := s.Stats().Lost
+	return lostOf(lost, damaged, missing-min(missing, lost.Records()))
 }
 
 // A logRead is what was read of a log.
@@ -131,11 +132,11 @@ func lostOf(lost store.Lost, damaged, missing uint64) error {
 	if missing > 0 {
 		what = append(what, number(int(missing), "record")+" missing")
 	}
-	if lost.Records > 0 {
-		what = append(what, fmt.Sprintf("%s lost (%s)", number(int(lost.Records), "record"), byteText(int64(lost.Bytes))))
+	for _, d := range lost.Damage {
+		what = append(what, fmt.Sprintf("%s of the log %s lost (%s), and the damaged files are kept in %s", number(int(d.Records), "record"), d.Log, byteText(d.Bytes), d.Kept))
 	}
 	for _, dir := range lost.SetAside {
-		what = append(what, "a log could not be opened, and what is left of it is in "+dir)
+		what = append(what, "a log was not recognised and has been mended; as it was, it is in "+dir)
 	}
 	if len(what) == 0 {
 		return nil

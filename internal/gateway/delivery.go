@@ -96,8 +96,13 @@ func (d *delivery) run(ctx context.Context) {
 			}
 			continue
 		}
-		records, err := log.Read(ctx, "e/*", at, min(room, 256))
+		last, err := log.Last(ctx)
+		var records []store.Record
+		if err == nil {
+			records, err = log.Read(ctx, "e/*", at, min(room, 256))
+		}
 		if err == nil && len(records) == 0 {
+			at = max(at, last) // what is up to there cannot be read
 			err = log.Wait(ctx, at)
 		}
 		if err != nil {

@@ -307,7 +307,7 @@ func TestStoredMessages(t *testing.T) {
 	k = keep(t, dir, conf)
 	events, _ := k.all(0, 20, func(e Event) bool { return e.Name == EventMessage })
 	for i, e := range events {
-		if *e.Type != 7 || e.TypeName != "reading" || !strings.HasPrefix(string(e.Data), fmt.Sprintf(`{"large":"xxx`)) || !strings.HasSuffix(string(e.Data), fmt.Sprintf(`"n":%d}`, i)) {
+		if *e.Type != 7 || e.TypeName != "reading" || !strings.HasPrefix(string(e.Data), `{"large":"xxx`) || !strings.HasSuffix(string(e.Data), fmt.Sprintf(`"n":%d}`, i)) {
 			t.Errorf("event %d is %.80s", i, e.Data)
 		}
 	}

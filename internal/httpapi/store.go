@@ -94,9 +94,8 @@ func (s *Server) showStore(ctx context.Context, _ *struct{}) (*storeOutput, erro
 }
 
 func showLost(l *store.Lost) keepingLost {
-	lost := keepingLost{SetAside: append([]string{}, l.SetAside...)}
+	lost := keepingLost{Records: l.Records(), SetAside: append([]string{}, l.SetAside...)}
 	for _, d := range l.Damage {
-		lost.Records += d.Records
 		lost.Bytes += uint64(d.Bytes)
 		if d.Kept != "" {
 			lost.SetAside = append(lost.SetAside, d.Kept)

@@ -92,7 +92,7 @@ func collectKept(to chan<- prometheus.Metric, all *gateway.Stats) {
 	if all.Store.Free >= 0 {
 		send(storeFree, gaugeOf, float64(all.Store.Free))
 	}
-	send(storeLost, gaugeOf, float64(all.Store.Lost.Records))
+	send(storeLost, gaugeOf, float64(all.Store.Lost.Records()))
 	send(setAside, gaugeOf, float64(len(all.Store.Lost.SetAside)))
 	for i := range all.Store.Logs {
 		for _, one := range ofLogs {

@@ -40,6 +40,14 @@ type Lost struct {
 	Warnings []string // of the engine when it read its files
 }
 
+// Records returns how many records are lost, at the most.
+func (l *Lost) Records() (n uint64) {
+	for _, d := range l.Damage {
+		n += d.Records
+	}
+	return n
+}
+
 // A Damage says what a log has lost.
 type Damage struct {
 	Log     string
