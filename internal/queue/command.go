@@ -27,6 +27,9 @@ const (
 // Ended reports whether nothing more becomes of a command.
 func (s State) Ended() bool { return s != Queued && s != Sent }
 
+// ends reports whether s is a state in which commands have ended, and not "".
+func (s State) ends() bool { return s != "" && s.Ended() }
+
 // A Command is something that a board is to do, and what has become of it.
 type Command struct {
 	ID          string          `json:"id" doc:"also the call_back_key of the question, the same at every attempt"`
@@ -66,20 +69,29 @@ func (c *Command) size() int { return len(c.Data) + len(c.Raw)*4/3 + 512 }
 // weight is how many bytes of others' are in a command.
 func (c *Command) weight() int { return len(c.Data) + len(c.Raw) + len(c.Answer) }
 
-// encode returns the command as it is on disk: when it was put and when it expires, in nanoseconds,
-// which is all that a start needs beside the key, and then all of it in JSON.
+// encode returns the command as it is on disk: whether it has ended, when it was put and when it
+// expires, which is all that a start needs beside the key, and then all of it in JSON.
 func (c *Command) encode() []byte {
 	b, err := json.Marshal(c)
 	if err != nil { // Data and Answer have been read as JSON
 		panic(fmt.Sprintf("queue: command %s of %s: %v", c.ID, c.Device, err))
 	}
-	record := make([]byte, 0, recordHead+len(b))
+	record := append(make([]byte, 0, recordHead+len(b)), recordWaits)
+	if c.State.Ended() {
+		record[0] = recordEnded
+	}
 	record = binary.BigEndian.AppendUint64(record, uint64(c.order()))
 	record = binary.BigEndian.AppendUint64(record, uint64(c.ExpiresAt.UnixNano()))
 	return append(record, b...)
 }
 
-const recordHead = 16
+// recordHead is the size of what stands before the JSON.
+const recordHead = 1 + 8 + 8
+
+const (
+	recordWaits = 'w'
+	recordEnded = 'e'
+)
 
 var errNoCommand = errors.New("queue: what is on disk is no command")
 
@@ -94,15 +106,18 @@ func decodeCommand(b []byte) (*Command, error) {
 	return c, nil
 }
 
-// decodeItem returns what is held in memory of a command.
+// decodeItem returns what is held in memory of a command, nil where it has ended.
 func decodeItem(id string, b []byte) (*item, error) {
 	if len(b) < recordHead {
 		return nil, errNoCommand
 	}
+	if b[0] == recordEnded {
+		return nil, nil
+	}
 	return &item{
 		id:      id,
-		order:   int64(binary.BigEndian.Uint64(b)),
-		expires: int64(binary.BigEndian.Uint64(b[8:])),
+		order:   int64(binary.BigEndian.Uint64(b[1:])),
+		expires: int64(binary.BigEndian.Uint64(b[9:])),
 		size:    len(b),
 		phase:   waiting,
 	}, nil

@@ -12,18 +12,23 @@ import (
 
 // Get returns a command of a board, also for a while when it has ended.
 func (q *Queue) Get(ctx context.Context, device, id string) (*Command, error) {
-	// In the order in which it moves.
-	for _, key := range []string{waitingKey(device, id), endedKey(device, id)} {
-		r, err := q.conf.Log.Get(ctx, key)
-		switch {
-		case errors.Is(err, store.ErrNotFound), err == nil && len(r.Data) == 0:
-			continue
-		case err != nil:
-			return nil, err
-		}
-		return decodeCommand(r.Data)
+	r, err := q.conf.Log.Get(ctx, keyOf(device, id))
+	if errors.Is(err, store.ErrNotFound) || err == nil && len(r.Data) == recordHead {
+		return nil, ErrNotFound
 	}
-	return nil, ErrNotFound
+	if err != nil {
+		return nil, err
+	}
+	c, err := decodeCommand(r.Data)
+	if err == nil && !q.keeps(c) {
+		return nil, ErrNotFound
+	}
+	return c, err
+}
+
+// keeps reports whether a command is still to be seen. It may be on disk for longer.
+func (q *Queue) keeps(c *Command) bool {
+	return !c.State.Ended() || time.Since(c.UpdatedAt) < q.conf.Keep
 }
 
 // Wait returns a command of a board when it has ended, or as it is when ctx ends.
@@ -73,7 +78,7 @@ func (q *Queue) Cancel(ctx context.Context, device, id string) (*Command, error)
 	q.settleLocked(l)
 	q.mu.Unlock()
 
-	r, err := q.conf.Log.Get(ctx, waitingKey(device, id))
+	r, err := q.conf.Log.Get(ctx, keyOf(device, id))
 	var c *Command
 	if err == nil {
 		c, err = decodeCommand(r.Data)
@@ -89,72 +94,91 @@ func (q *Queue) Cancel(ctx context.Context, device, id string) (*Command, error)
 	return c, nil
 }
 
+// A page is what List collects.
+type page struct {
+	commands []*Command
+	state    State // that they shall have; "" for all
+	limit    int
+	bytes    int
+}
+
+// add adds a command if it is one of those that are wanted. False means that there is no room for it.
+func (p *page) add(c *Command) bool {
+	if p.state != "" && c.State != p.state {
+		return true
+	}
+	if len(p.commands) == p.limit || len(p.commands) > 0 && p.bytes > listBytes {
+		return false
+	}
+	p.commands = append(p.commands, c)
+	p.bytes += c.weight()
+	return true
+}
+
 // List returns commands of a board, those that have ended before the others, each in their
-// order, at most limit of them and about 1 MiB of their data and answers: those behind a cursor, which is "" for the first. Next is the cursor for
-// more, "" where there are none.
-func (q *Queue) List(ctx context.Context, device string, state State, cursor string, limit int) (page []*Command, next string, err error) {
-	kind, at, bytes := "r", uint64(0), 0
-	full := func() bool { return len(page) == limit || len(page) > 0 && bytes > listBytes }
+// order, at most limit of them and about 1 MiB of their data and answers: those behind a cursor, which is
+// "" for the first. Next is the cursor for more, "" where there are none.
+func (q *Queue) List(ctx context.Context, device string, state State, cursor string, limit int) (commands []*Command, next string, err error) {
+	part, at := "e", uint64(0)
 	if cursor != "" {
-		number, err := strconv.ParseUint(cursor[1:], 10, 64)
-		if kind = cursor[:1]; err != nil || kind != "r" && kind != "q" {
+		part = cursor[:1]
+		if at, err = strconv.ParseUint(cursor[1:], 10, 64); err != nil || part != "e" && part != "w" {
 			return nil, "", fmt.Errorf("%w %.40q", ErrCursor, cursor)
 		}
-		at = number
 	}
-	if kind == "r" && (state == "" || state.Ended()) {
-		for {
-			records, err := q.conf.Log.Read(ctx, endedKey(device, "*"), at, 256)
-			if err != nil {
-				return nil, "", err
-			}
-			if len(records) == 0 {
-				break
-			}
-			for _, r := range records {
-				c, err := decodeCommand(r.Data)
-				if err != nil {
-					continue // it has been said when it was read first
+	p := &page{state: state, limit: limit}
+	more := false
+	if part == "e" && (state == "" || state.ends()) {
+		at, more, err = q.listEnded(ctx, p, device, at)
+	}
+	if part == "e" && !more {
+		part, at = "w", 0
+	}
+	if part == "w" && err == nil && !state.ends() {
+		at, more, err = q.listWaiting(ctx, p, device, at)
+	}
+	if err != nil || !more {
+		return p.commands, "", err
+	}
+	return p.commands, part + strconv.FormatUint(at, 10), nil
+}
+
+// listEnded adds what has ended behind a number in the log. More means that there is no room for
+// what is behind the number that it returns.
+func (q *Queue) listEnded(ctx context.Context, p *page, device string, after uint64) (at uint64, more bool, err error) {
+	for {
+		records, err := q.conf.Log.Read(ctx, keyOf(device, "*"), after, 256)
+		if err != nil || len(records) == 0 {
+			return after, false, err
+		}
+		for _, r := range records {
+			if len(r.Data) > recordHead && r.Data[0] == recordEnded {
+				// One that cannot be read is none.
+				if c, err := decodeCommand(r.Data); err == nil && q.keeps(c) && !p.add(c) {
+					return after, true, nil
 				}
-				if state != "" && c.State != state {
-					at = r.Seq
-					continue
-				}
-				if full() {
-					return page, "r" + strconv.FormatUint(at, 10), nil
-				}
-				page = append(page, c)
-				bytes += c.weight()
-				at = r.Seq
 			}
+			after = r.Seq
 		}
 	}
-	if kind == "r" {
-		at = 0
-	}
-	if state.Ended() && state != "" {
-		return page, "", nil
-	}
-	for _, id := range q.waiting(device, int64(at)) {
+}
+
+// listWaiting adds what has not ended behind a place in the line of the board.
+func (q *Queue) listWaiting(ctx context.Context, p *page, device string, after uint64) (at uint64, more bool, err error) {
+	for _, id := range q.waiting(device, int64(after)) {
 		c, err := q.Get(ctx, device, id)
 		if errors.Is(err, ErrNotFound) {
 			continue
 		}
 		if err != nil {
-			return nil, "", err
+			return after, false, err
 		}
-		if c.State.Ended() || state != "" && c.State != state { // it has ended meanwhile, and is of the other part
-			at = uint64(c.order())
-			continue
+		if !c.State.Ended() && !p.add(c) { // otherwise it has ended meanwhile, and is of the other part
+			return after, true, nil
 		}
-		if full() {
-			return page, "q" + strconv.FormatUint(at, 10), nil
-		}
-		page = append(page, c)
-		bytes += c.weight()
-		at = uint64(c.order())
+		after = uint64(c.order())
 	}
-	return page, "", nil
+	return after, false, nil
 }
 
 // listBytes is how many bytes a page of List may have before it ends: commands that have

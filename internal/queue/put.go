@@ -65,7 +65,7 @@ func (q *Queue) put(ctx context.Context, requests []Request) []Result {
 		if p != nil {
 			p.at = i
 			all = append(all, *p)
-			records = append(records, store.Record{Key: waitingKey(r.Device, p.c.ID), Data: p.c.encode()})
+			records = append(records, store.Record{Key: keyOf(r.Device, p.c.ID), Data: p.c.encode()})
 		}
 	}
 	if len(all) == 0 {
@@ -197,7 +197,7 @@ func (q *Queue) written(all []placed, err error) {
 	for _, p := range all {
 		if err != nil {
 			if errors.Is(err, store.ErrUnavailable) || q.ctx.Err() != nil {
-				q.doubtful = append(q.doubtful, waitingKey(p.l.device, p.c.ID))
+				q.doubtful = append(q.doubtful, keyOf(p.l.device, p.c.ID))
 			}
 			q.removeLocked(p.l, p.it)
 		} else {
@@ -213,30 +213,43 @@ func (q *Queue) written(all []placed, err error) {
 	}
 }
 
-// trim makes room: the commands that have ended first are forgotten first. It reports whether
-// there were any.
+// trim makes room: of commands that have ended, first those that did so first, no more than that
+// is kept. It reports whether there were any.
 func (q *Queue) trim() bool {
 	q.mu.Lock()
 	busy := q.trimming
 	q.trimming = true
+	from := q.trimmed
 	q.mu.Unlock()
 	if busy {
 		return false
 	}
-	defer func() {
-		q.mu.Lock()
-		q.trimming = false
-		q.mu.Unlock()
-	}()
-	old, err := q.conf.Log.Read(q.ctx, endedKey("*", "*"), 0, 1000)
-	if err != nil || len(old) == 0 {
-		return false
+	var marks []store.Record
+	for len(marks) < chunk {
+		records, err := q.conf.Log.Read(q.ctx, "", from, 1000)
+		if err != nil || len(records) == 0 {
+			break
+		}
+		for _, r := range records {
+			from = r.Seq
+			if len(r.Data) > recordHead && r.Data[0] == recordEnded && len(marks) < chunk {
+				expires := time.Unix(0, int64(binary.BigEndian.Uint64(r.Data[9:])))
+				marks = append(marks, store.Record{Key: r.Key, Data: r.Data[:recordHead], TTL: max(time.Until(expires), 0) + graveTime})
+			}
+		}
 	}
-	keys := make([]string, len(old))
-	for i := range old {
-		keys[i] = old[i].Key
+	made := false
+	if len(marks) > 0 {
+		_, err := q.conf.Log.Append(q.ctx, marks...)
+		made = err == nil
 	}
-	return q.conf.Log.Delete(q.ctx, keys...) == nil
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.trimming = false
+	if q.trimmed = from; !made {
+		q.trimmed = 0 // from the beginning, the next time
+	}
+	return made
 }
 
 // encoding makes ids of small letters and digits.

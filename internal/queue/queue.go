@@ -94,6 +94,7 @@ type Queue struct {
 	counts   Counts
 	doubtful []string // keys of records that may be on disk though their request has failed
 	trimming bool
+	trimmed  uint64 // trim has looked up to here
 	warned   time.Time
 }
 
@@ -155,13 +156,12 @@ func (q *Queue) load(ctx context.Context) error {
 		}
 		for _, r := range records {
 			after = r.Seq
-			device, id, is := splitWaitingKey(r.Key)
-			if !is || len(r.Data) == 0 { // it has ended
-				continue
-			}
+			device, id := splitKey(r.Key)
 			it, err := decodeItem(id, r.Data)
 			if err != nil {
 				q.conf.Logger.Error("command lost", "device", device, "command", id, "error", err)
+			}
+			if it == nil {
 				continue
 			}
 			l := q.lineLocked(device)
@@ -262,18 +262,13 @@ func (q *Queue) Recovered() {
 	}
 }
 
-func waitingKey(device, id string) string { return "q/" + device + "/" + id }
+// keyOf returns the key of a command's record in the log.
+func keyOf(device, id string) string { return "c/" + device + "/" + id }
 
-// splitWaitingKey is the reverse of waitingKey.
-func splitWaitingKey(key string) (device, id string, is bool) {
-	rest, is := strings.CutPrefix(key, "q/")
-	if device, id, _ = strings.Cut(rest, "/"); !is {
-		return "", "", false
-	}
-	return strings.Clone(device), strings.Clone(id), true
+func splitKey(key string) (device, id string) {
+	device, id, _ = strings.Cut(strings.TrimPrefix(key, "c/"), "/")
+	return strings.Clone(device), strings.Clone(id)
 }
-
-func endedKey(device, id string) string { return "r/" + device + "/" + id }
 
 func orDefault[T int | int64 | time.Duration](v *T, def T) {
 	if *v == 0 {

@@ -392,17 +392,62 @@ func TestWriteThatFailedAndHappened(t *testing.T) {
 	})
 }
 
-// When a log is full of what has ended, that makes room.
+// When a log is full of what has ended, no more than a mark of that stays; what waits does.
 func TestRoomIsMade(t *testing.T) {
-	inWorld(t, Config{}, func(w *world) {
+	conf := Config{}
+	inWorld(t, conf, func(w *world) {
 		w.arrive("a")
 		old := w.put(Request{Device: "a"})
+		waits := w.put(Request{Device: "b"})
 		time.Sleep(time.Second)
 		w.wantState(old, Done, 1)
-		w.log.setRefuse(store.ErrFull, false)
-		w.Put(w.t.Context(), Request{Device: "a"})
+		w.log.setFull(true)
+		if r := w.Put(w.t.Context(), Request{Device: "a"})[0]; !errors.Is(r.Err, store.ErrFull) {
+			t.Errorf("%v, want %v", r.Err, store.ErrFull)
+		}
+		w.log.setFull(false)
 		if _, err := w.Get(w.t.Context(), "a", old.ID); !errors.Is(err, ErrNotFound) {
 			t.Errorf("what has ended: %v, want it to be gone", err)
+		}
+		if page, _, err := w.List(w.t.Context(), "a", "", "", 10); len(page) != 0 || err != nil {
+			t.Errorf("listed %+v, %v", page, err)
+		}
+		w.Close()
+		w.open(conf)
+		time.Sleep(time.Second)
+		if n := len(w.boards.sent()); n != 1 {
+			t.Errorf("%d were sent", n)
+		}
+		w.arrive("b")
+		time.Sleep(time.Second)
+		w.wantState(waits, Done, 1)
+	})
+}
+
+// What has ended is seen for as long as it is to be kept, though it is on disk until it would have expired.
+func TestKeep(t *testing.T) {
+	inWorld(t, Config{Keep: time.Hour}, func(w *world) {
+		w.arrive("a")
+		c := w.put(Request{Device: "a", TTL: 48 * time.Hour, Key: "k"})
+		time.Sleep(59 * time.Minute)
+		w.wantState(c, Done, 1)
+		time.Sleep(2 * time.Minute)
+		if _, err := w.Get(w.t.Context(), "a", c.ID); !errors.Is(err, ErrNotFound) {
+			t.Errorf("after an hour: %v", err)
+		}
+		if page, _, _ := w.List(w.t.Context(), "a", "", "", 10); len(page) != 0 {
+			t.Errorf("listed %+v", page)
+		}
+		if again := w.put(Request{Device: "a", TTL: 48 * time.Hour, Key: "k"}); again.ID != c.ID {
+			t.Errorf("the same key is %s, and was %s", again.ID, c.ID)
+		}
+		time.Sleep(time.Second)
+		if n := len(w.boards.sent()); n != 2 {
+			t.Errorf("%d were sent, want 2", n)
+		}
+		time.Sleep(50 * time.Hour)
+		if len(w.log.live()) != 0 {
+			t.Errorf("on disk are %v", w.log.live())
 		}
 	})
 }

@@ -136,7 +136,7 @@ func (q *Queue) expireLocked(l *line, now int64) {
 // log says so.
 func (q *Queue) read(l *line, it *item) *Command {
 	for q.ctx.Err() == nil {
-		r, err := q.conf.Log.Get(q.ctx, waitingKey(l.device, it.id))
+		r, err := q.conf.Log.Get(q.ctx, keyOf(l.device, it.id))
 		if err == nil {
 			c, broken := decodeCommand(r.Data)
 			if broken == nil {
@@ -194,7 +194,7 @@ func (q *Queue) send(t *turn) {
 		c.State, c.SentAt, c.UpdatedAt = Sent, &now, now
 		c.Attempts++
 		commands, before, sent = append(commands, c), append(before, &was), append(sent, it)
-		records = append(records, store.Record{Key: waitingKey(l.device, c.ID), Data: c.encode(), Urgent: true})
+		records = append(records, store.Record{Key: keyOf(l.device, c.ID), Data: c.encode()})
 	}
 	if len(records) == 0 {
 		return
@@ -254,7 +254,7 @@ func (q *Queue) unsend(t *turn, items []*item, before []*Command, why error) {
 	l := t.l
 	records := make([]store.Record, len(before))
 	for i, c := range before {
-		records[i] = store.Record{Key: waitingKey(l.device, c.ID), Data: c.encode(), Urgent: true}
+		records[i] = store.Record{Key: keyOf(l.device, c.ID), Data: c.encode()}
 	}
 	if _, err := q.conf.Log.Append(q.ctx, records...); err != nil {
 		q.complain(err)
@@ -304,7 +304,7 @@ func (q *Queue) await(l *line, it *item, c *Command, wait func(context.Context) 
 		return
 	}
 	c.UpdatedAt = now.UTC()
-	if _, err := q.conf.Log.Append(q.ctx, store.Record{Key: waitingKey(l.device, c.ID), Data: c.encode(), Urgent: true}); err != nil {
+	if _, err := q.conf.Log.Append(q.ctx, store.Record{Key: keyOf(l.device, c.ID), Data: c.encode()}); err != nil {
 		q.complain(err)
 	}
 	q.putBack(l, []*item{it}, now.Add(backoff(c.Attempts)))
@@ -348,18 +348,16 @@ func (q *Queue) end(l *line, it *item, c *Command, state State) {
 	}
 }
 
-// graveTime is how long it is on disk that a command has ended, after it would have expired. A
-// crash may uncover the record that this one has replaced when this one is gone, and the command must not be
-// sent then.
+// graveTime is how long a command that has ended stays on disk after it would have expired, if it was
+// not to be kept for longer: when its last record goes a crash may uncover the one before it, and
+// the command must not be sent then.
 const graveTime = time.Hour
 
 // finish ends a command, if the log accepts that.
 func (q *Queue) finish(l *line, it *item, c *Command, state State) error {
 	c.State, c.UpdatedAt = state, time.Now().UTC()
-	_, err := q.conf.Log.Append(q.ctx,
-		store.Record{Key: endedKey(l.device, c.ID), Data: c.encode(), TTL: q.conf.Keep, Urgent: true},
-		store.Record{Key: waitingKey(l.device, c.ID), TTL: max(time.Until(c.ExpiresAt), 0) + graveTime, Urgent: true}) // which is to say, gone
-	if err != nil {
+	stays := max(q.conf.Keep, time.Until(c.ExpiresAt)+graveTime)
+	if _, err := q.conf.Log.Append(q.ctx, store.Record{Key: keyOf(l.device, c.ID), Data: c.encode(), TTL: stays}); err != nil {
 		return err
 	}
 	q.tell(c)

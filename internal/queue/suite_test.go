@@ -24,6 +24,7 @@ type memory struct {
 	gone    map[string]time.Time
 	refuse  error         // what Append returns
 	keeps   bool          // though it refuses it keeps, as a disk may
+	full    bool          // Append takes no keys that are not there
 	delay   time.Duration // of Append
 	appends int
 	largest int // bytes of one Append
@@ -48,6 +49,11 @@ func (m *memory) Append(ctx context.Context, records ...store.Record) (uint64, e
 		return 0, m.refuse
 	}
 	bytes := 0
+	for _, r := range records {
+		if _, there := m.records[r.Key]; m.full && !there {
+			return 0, store.ErrFull
+		}
+	}
 	for _, r := range records {
 		bytes += len(r.Data)
 		m.seq++
@@ -84,6 +90,15 @@ func (m *memory) Read(_ context.Context, filter string, after uint64, limit int)
 	return found[:min(len(found), limit)], nil
 }
 
+// live returns the keys of what is there.
+func (m *memory) live() (keys []string) {
+	records, _ := m.Read(context.Background(), "", 0, 1<<30)
+	for _, r := range records {
+		keys = append(keys, r.Key)
+	}
+	return keys
+}
+
 func matches(filter, key string) bool {
 	if filter == "" {
 		return true
@@ -108,6 +123,12 @@ func (m *memory) setRefuse(err error, keeps bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.refuse, m.keeps = err, keeps
+}
+
+func (m *memory) setFull(full bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.full = full
 }
 
 // boards answer commands as a test says.
@@ -146,7 +167,7 @@ func (b *boards) Send(_ context.Context, c *Command) (func(context.Context) (Ans
 		return nil, b.refuse
 	}
 	// No state ever lies: it is on disk that it is sent before it is.
-	onDisk, err := b.log.Get(context.Background(), waitingKey(c.Device, c.ID))
+	onDisk, err := b.log.Get(context.Background(), keyOf(c.Device, c.ID))
 	if err != nil {
 		b.t.Errorf("%s is sent and not on disk", c.ID)
 	} else if was, _ := decodeCommand(onDisk.Data); was.State != Sent || was.Attempts != c.Attempts {

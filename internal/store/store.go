@@ -111,9 +111,6 @@ type Record struct {
 	// Zero means as long as its log says. It is not set on a record that was read.
 	TTL time.Duration
 
-	// Urgent lets Append use the tenth of MaxBytes that is kept back.
-	Urgent bool
-
 	Seq uint64    // its number in the log, when it was read
 	At  time.Time // when it was written
 }
