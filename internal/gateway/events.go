@@ -102,7 +102,7 @@ func (f *feed) addKept(e Event, done func(error)) {
 	defer f.mu.Unlock()
 	whole := f.addLocked(&e)
 	// In the order of the ids, so that readers can find an id in the log.
-	if !f.log.Submit(told, store.Record{Key: "e/" + e.Device, Data: whole.encode()}) {
+	if !f.log.Submit(told, store.Record{Key: eventKey(e.Device), Data: whole.encode()}) {
 		told(0, store.ErrUnavailable)
 	}
 }

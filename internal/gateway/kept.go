@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 
 	"github.com/longwire/longwire/internal/store"
 )
@@ -21,6 +22,18 @@ func (e *Event) encode() []byte {
 		panic(fmt.Sprintf("gateway: event of %s: %v", e.Device, err))
 	}
 	return append(binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(b)), e.ID), b...)
+}
+
+// eventKey returns the key of a device's events. Those that are known by their address have one for all:
+// each connection has another address, and the store's index would grow with them.
+func eventKey(device string) string {
+	if _, err := netip.ParseAddrPort(device); err == nil {
+		return "e/:"
+	}
+	if a, err := netip.ParseAddr(device); err == nil && a.Is6() { // with its port behind, see addressID
+		return "e/:"
+	}
+	return "e/" + device
 }
 
 func eventID(r *store.Record) uint64 {
@@ -54,7 +67,7 @@ func (r *EventReader) fromLog(ctx context.Context, first uint64, limit int) (eve
 	}
 	filter := "e/*"
 	if r.Device != "" {
-		filter = "e/" + r.Device
+		filter = eventKey(r.Device)
 	}
 	for len(events) == 0 {
 		records, err := r.feed.log.Read(ctx, filter, r.place, limit)
@@ -75,7 +88,9 @@ func (r *EventReader) fromLog(ctx context.Context, first uint64, limit int) (eve
 			r.kept++
 			if e := decodeEvent(&records[i]); e != nil {
 				r.After = e.ID
-				events = append(events, *e)
+				if r.Device == "" || r.Device == e.Device {
+					events = append(events, *e)
+				}
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -364,6 +365,49 @@ func TestEventsOfThePast(t *testing.T) {
 	got, _, err := r.Next(t.Context(), 1000)
 	if err != nil || string(got[0].Data) != "4" {
 		t.Errorf("of a device: %+v, %v", got, err)
+	}
+}
+
+// Events of boards that are known by their address are found though they have one key for all.
+func TestEventsOfAddresses(t *testing.T) {
+	for id, want := range map[string]string{
+		"meter-7": "e/meter-7", "aa:bb:cc:dd:ee:01": "e/aa:bb:cc:dd:ee:01", "10.0.0.7": "e/10.0.0.7",
+		"127.0.0.1:5000": "e/:", addressID(&net.TCPAddr{IP: net.IPv6loopback, Port: 5000}): "e/:",
+	} {
+		if got := eventKey(id); got != want {
+			t.Errorf("eventKey(%q) = %q, want %q", id, got, want)
+		}
+	}
+	dir := t.TempDir()
+	conf := Config{Types: []Type{{Type: 7, Store: true}}}
+	k := keep(t, dir, conf)
+	ids := make([]string, 2)
+	for i := range 20 {
+		c := k.arrive("", nil)
+		ids[i%2] = c.LocalAddr().String()
+		for n := range 3 {
+			if err := c.Ask(t.Context(), 7, n, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	k.stop()
+	k = keep(t, dir, conf)
+	r := k.Events(0)
+	r.Device = ids[1]
+	events, _, err := r.Next(t.Context(), 100)
+	for _, e := range events {
+		if e.Device != ids[1] {
+			t.Errorf("an event of %s", e.Device)
+		}
+	}
+	if err != nil || len(events) < 4 {
+		t.Errorf("%d events, %v", len(events), err)
+	}
+	for _, l := range k.Stats().Store.Logs {
+		if l.Name == "events" && l.Keys != 1 {
+			t.Errorf("%d keys for 20 addresses", l.Keys)
+		}
 	}
 }
 
