@@ -37,6 +37,11 @@ func openStore(ctx context.Context, c *config.Config, logger *slog.Logger) (*sto
 	_, path := errors.AsType[*fs.PathError](err)
 	switch {
 	case err == nil:
+		where := string(c.Data)
+		if conf.URL != "" {
+			where = c.Store.URL.String()
+		}
+		logger.Info("data is kept", "in", where)
 		return s, nil
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)

@@ -109,3 +109,21 @@ func TestMergeThatWouldOpenTheGateway(t *testing.T) {
 		}
 	}
 }
+
+// What is to be kept needs a place, which comes with a restart.
+func TestMergeThatWouldKeepNowhere(t *testing.T) {
+	old := mustParse(t, "data: off\n")
+	for _, text := range []string{
+		"types: {a: {type: 1, store: true}}\n",
+		"commands: {unknown: true}\n",
+	} {
+		if merged, err := config.Merge(old, mustParse(t, text)); err == nil {
+			t.Errorf("%s\nmakes %+v", text, merged)
+		} else {
+			t.Log(err)
+		}
+	}
+	if _, err := config.Merge(old, mustParse(t, "heartbeat: 2m\n")); err != nil {
+		t.Error(err)
+	}
+}
