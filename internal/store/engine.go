@@ -123,7 +123,7 @@ func (s *Store) runServer(ctx context.Context) (*engine, error) {
 		StoreDir:               s.conf.Dir,
 		SyncAlways:             true, // an answer means: on the disk
 		JetStreamMaxMemory:     1 << 20,
-		JetStreamMaxStore:      s.maxStore(),
+		JetStreamMaxStore:      maxStore,
 		JetStreamLimits:        server.JSLimitOpts{DefaultMaxConsumers: 16},
 		MaxPayload:             maxPayload,
 		DisableJetStreamBanner: true,
@@ -163,18 +163,9 @@ func deadline(ctx context.Context) time.Time {
 	return time.Now().Add(startTimeout)
 }
 
-// maxStore is a limit of the engine for all logs together. It is there for what the
-// limits of each do not see, and generous.
-func (s *Store) maxStore() int64 {
-	total := int64(1 << 30)
-	for _, l := range s.conf.Logs {
-		if l.MaxBytes == 0 || l.MaxBytes > math.MaxInt64/8 {
-			return math.MaxInt64 / 2
-		}
-		total += 2 * l.MaxBytes
-	}
-	return total
-}
+// maxStore is the engine's limit for all logs together, which is none: each has one of its own, and
+// a log that was allowed more than it is now must be opened to be made smaller.
+const maxStore = math.MaxInt64 / 2
 
 // connect connects to a server elsewhere, and again whenever the connection ends.
 // What was not sent by then is not kept for later: those who wait for it are told.

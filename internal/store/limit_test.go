@@ -69,6 +69,28 @@ func TestFullLogDropsOldest(t *testing.T) {
 	})
 }
 
+// TestSmallerLog opens a log that may have less than before.
+func TestSmallerLog(t *testing.T) {
+	dir := t.TempDir()
+	for _, size := range []int64{10 << 30, 100_000} {
+		s, err := store.Open(t.Context(), store.Config{Dir: dir, Logs: []store.LogConfig{{Name: "log", MaxBytes: size, DropOldest: true}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 200 {
+			if _, err := s.Log("log").Append(t.Context(), store.Record{Key: fmt.Sprint("k", i), Data: make([]byte, 1000)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if st := s.Stats().Logs[0]; int64(st.Bytes) > size {
+			t.Errorf("%d bytes in a log that may have %d", st.Bytes, size)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestFullLogReplaces has a log with the latest of each key, in which there must
 // always be room to replace what is there.
 func TestFullLogReplaces(t *testing.T) {
