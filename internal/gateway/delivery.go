@@ -79,11 +79,6 @@ func (d *delivery) run(ctx context.Context) {
 	defer d.service.close()
 	defer d.tasks.Wait()
 	log := d.g.events.log
-	for !d.begin(ctx) {
-		if !rest(ctx, time.Second) {
-			return
-		}
-	}
 	d.tasks.Go(func() { d.save(ctx) })
 	for at := d.cursor; ctx.Err() == nil; {
 		d.mu.Lock()
@@ -115,19 +110,25 @@ func (d *delivery) run(ctx context.Context) {
 	}
 }
 
-// begin reads how far it has come. A delivery that is new begins with what happens now.
-func (d *delivery) begin(ctx context.Context) bool {
+// begin reads how far it has come. A delivery that is new begins with what happens from now on.
+func (d *delivery) begin(ctx context.Context) error {
 	r, err := d.cursors.Get(ctx, cursorKey)
-	if err == nil && len(r.Data) == 8 {
+	switch {
+	case err == nil && len(r.Data) == 8:
 		d.cursor = binary.BigEndian.Uint64(r.Data)
 		d.saved = d.cursor
-		return true
+		return nil
+	case err != nil && !errors.Is(err, store.ErrNotFound):
+		return fmt.Errorf("gateway: read how far events are delivered: %w", err)
 	}
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return false
+	if d.cursor, err = d.g.events.log.Last(ctx); err != nil {
+		return fmt.Errorf("gateway: read events: %w", err)
 	}
-	d.cursor, err = d.g.events.log.Last(ctx)
-	return err == nil
+	if _, err := d.cursors.Append(ctx, store.Record{Key: cursorKey, Data: binary.BigEndian.AppendUint64(nil, d.cursor)}); err != nil {
+		d.g.log.Warn("where delivery begins is not on disk", "error", err)
+	}
+	d.saved = d.cursor
+	return nil
 }
 
 // post puts an event behind those of its device that are not done.

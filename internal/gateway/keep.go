@@ -65,6 +65,7 @@ func (g *Gateway) openStore(ctx context.Context, c *Config) error {
 	}
 	if c.Deliver.URL != "" {
 		g.deliver = newDelivery(g, c.Deliver, c.Store.Log("cursors"))
+		return g.deliver.begin(ctx)
 	}
 	return nil
 }

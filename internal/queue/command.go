@@ -77,8 +77,11 @@ func (c *Command) encode() []byte {
 		panic(fmt.Sprintf("queue: command %s of %s: %v", c.ID, c.Device, err))
 	}
 	record := append(make([]byte, 0, recordHead+len(b)), recordWaits)
-	if c.State.Ended() {
+	switch {
+	case c.State.Ended():
 		record[0] = recordEnded
+	case c.Match == "type":
+		record[0] = recordAlone
 	}
 	record = binary.BigEndian.AppendUint64(record, uint64(c.order()))
 	record = binary.BigEndian.AppendUint64(record, uint64(c.ExpiresAt.UnixNano()))
@@ -90,6 +93,7 @@ const recordHead = 1 + 8 + 8
 
 const (
 	recordWaits = 'w'
+	recordAlone = 'a' // it waits, and its answer has no key
 	recordEnded = 'e'
 )
 
@@ -120,6 +124,7 @@ func decodeItem(id string, b []byte) (*item, error) {
 		expires: int64(binary.BigEndian.Uint64(b[9:])),
 		size:    len(b),
 		phase:   waiting,
+		alone:   b[0] == recordAlone,
 	}, nil
 }
 

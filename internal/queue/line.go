@@ -29,6 +29,7 @@ type item struct {
 	retry   int64 // not to be sent before
 	size    int   // bytes on disk
 	phase   phase
+	alone   bool          // its answer has no key: nothing else is with its board meanwhile
 	settled chan struct{} // closed when phase writing is over; nil in others, and without a key
 	ended   chan struct{} // closed when the command has; nil until somebody waits
 }
@@ -104,10 +105,12 @@ func (q *Queue) nextLocked(l *line, now int64) *item {
 		return nil
 	}
 	for _, it := range l.items {
-		switch it.phase {
-		case sending, ending:
+		switch {
+		case it.phase == sending && it.alone, it.phase == writing:
+			return nil
+		case it.phase == sending, it.phase == ending:
 			continue
-		case writing:
+		case it.alone && l.busy > 0:
 			return nil
 		}
 		if it.retry <= now {

@@ -76,14 +76,14 @@ func (q *Queue) put(ctx context.Context, requests []Request) []Result {
 	if errors.Is(err, store.ErrFull) && q.trim() {
 		_, err = q.conf.Log.Append(q.ctx, records...)
 	}
+	for _, p := range all {
+		if results[p.at].Err = err; err == nil {
+			results[p.at].Command = p.c
+			q.tell(p.c) // before it can be sent
+		}
+	}
 	q.written(all, err)
 	for _, p := range all {
-		if err != nil {
-			results[p.at].Err = err
-			continue
-		}
-		results[p.at].Command = p.c
-		q.tell(p.c)
 		q.look(p.l.device)
 	}
 	return results
@@ -179,7 +179,7 @@ func (q *Queue) placeLocked(c *Command) (*placed, error) {
 		q.settleLocked(l)
 		return nil, ErrMany
 	}
-	it := &item{id: c.ID, order: c.order(), expires: c.ExpiresAt.UnixNano(), size: size, phase: writing}
+	it := &item{id: c.ID, order: c.order(), expires: c.ExpiresAt.UnixNano(), size: size, phase: writing, alone: c.Match == "type"}
 	if c.Digest != "" {
 		it.settled = make(chan struct{})
 	}

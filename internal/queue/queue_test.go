@@ -501,6 +501,49 @@ func TestCommandOfNoBytes(t *testing.T) {
 	})
 }
 
+// An answer that is too large for the log does not hold up what waits behind it.
+func TestAnswerThatIsTooLargeToBeKept(t *testing.T) {
+	inWorld(t, Config{}, func(w *world) {
+		w.boards.answer = func(*Command) (Answer, error) {
+			return Answer{Status: "200", JSON: json.RawMessage(`"` + strings.Repeat("x", 9<<20) + `"`)}, nil
+		}
+		first, second := w.put(Request{Device: "a"}), w.put(Request{Device: "a"})
+		w.arrive("a")
+		time.Sleep(time.Second)
+		if got := w.wantState(first, Done, 1); string(got.Answer) != "null" || !strings.Contains(got.Error, "too large") {
+			t.Errorf("%s, %s", got.Answer, got.Error)
+		}
+		w.wantState(second, Done, 1)
+	})
+}
+
+// An answer without a key is that of the one command that the board has.
+func TestMatchByTypeGoesAlone(t *testing.T) {
+	conf := Config{Window: 4}
+	inWorld(t, conf, func(w *world) {
+		w.boards.delay = 100 * time.Millisecond
+		var want []string
+		for i := range 20 {
+			want = append(want, "a "+w.put(Request{Device: "a", Raw: []byte{byte(i)}, Match: "type"}).ID)
+		}
+		w.Close()
+		w.open(conf)
+		w.arrive("a")
+		time.Sleep(5 * time.Second)
+		if got := w.boards.sent(); !slices.Equal(got, want) || w.boards.atATime() != 1 {
+			t.Errorf("sent %d, %d at a time", len(got), w.boards.atATime())
+		}
+		for range 8 {
+			w.put(Request{Device: "a", Match: "key"})
+		}
+		w.put(Request{Device: "a", Match: "type"})
+		time.Sleep(5 * time.Second)
+		if got := w.boards.sent(); len(got) != 29 || w.boards.atATime() != 4 {
+			t.Errorf("sent %d, %d at a time; want 29 and 4", len(got), w.boards.atATime())
+		}
+	})
+}
+
 func TestWait(t *testing.T) {
 	inWorld(t, Config{}, func(w *world) {
 		c := w.put(Request{Device: "a"})

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strconv"
 	"time"
@@ -303,7 +304,7 @@ func (q *Queue) await(l *line, it *item, c *Command, wait func(context.Context) 
 		q.end(l, it, c, verdict)
 		return
 	}
-	c.UpdatedAt = now.UTC()
+	c.UpdatedAt, c.Answer = now.UTC(), nil // Error says what the answer was
 	if _, err := q.conf.Log.Append(q.ctx, store.Record{Key: keyOf(l.device, c.ID), Data: c.encode()}); err != nil {
 		q.complain(err)
 	}
@@ -340,6 +341,11 @@ func backoff(attempts int) time.Duration {
 func (q *Queue) end(l *line, it *item, c *Command, state State) {
 	for {
 		err := q.finish(l, it, c, state)
+		if errors.Is(err, store.ErrTooLarge) && c.Answer != nil {
+			c.Error = fmt.Sprintf("the answer of %d bytes is too large to be kept", len(c.Answer))
+			c.Answer = nil
+			continue
+		}
 		if err == nil || q.ctx.Err() != nil {
 			return
 		}

@@ -50,6 +50,9 @@ func (m *memory) Append(ctx context.Context, records ...store.Record) (uint64, e
 	}
 	bytes := 0
 	for _, r := range records {
+		if len(r.Data) > 8<<20 {
+			return 0, store.ErrTooLarge
+		}
 		if _, there := m.records[r.Key]; m.full && !there {
 			return 0, store.ErrFull
 		}
