@@ -110,15 +110,15 @@ func TestBacklog(t *testing.T) {
 		return time.Since(seconds) > 20*time.Second
 	})
 	t.Logf("the live board's p99: %v idle, %v while %d come back (%.2f to 1); %v commands in each second; resident %d MiB", idle, busy, boards, float64(busy)/float64(idle), rates, resident(t, s)>>20)
-	if busy > max(2*idle, 10*time.Millisecond) {
+	if busy > max(2*idle, 2500*time.Microsecond) { // two processors are shared with the boards
 		t.Errorf("a live board's p99 is %v while others come back, and %v otherwise", busy, idle)
 	}
 	if n := disorder.Load(); n > 0 {
 		t.Errorf("%d commands came out of order", n)
 	}
 	for _, n := range rates[len(rates)/2:] {
-		if n < 700 || n > 1300 {
-			t.Errorf("not a steady rate of 1,000 a second: %v", rates)
+		if n < 350 || n > 650 {
+			t.Errorf("not a steady rate of 500 a second: %v", rates)
 			break
 		}
 	}

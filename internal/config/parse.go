@@ -68,7 +68,7 @@ func (c *Config) setDefaults() {
 			Attempts: 5,
 			Window:   1,
 			InFlight: 4096,
-			Rate:     1000,
+			Rate:     500,
 			Keep:     Duration(Day),
 		},
 		Events: Events{

@@ -66,7 +66,7 @@ type Config struct {
 
 	Window   int // commands that one board may have unanswered; zero means 1
 	InFlight int // and all boards together; zero means 4,096
-	Rate     int // commands sent per second, to all boards together; zero means 1,000
+	Rate     int // commands sent per second, to all boards together; zero means 500
 
 	// Changed, if not nil, is told of every new state, when it is on disk. It is called
 	// from any goroutine and must not wait. It may keep the Command and must not change it.
@@ -123,7 +123,7 @@ func Open(ctx context.Context, conf Config) (*Queue, error) {
 	orDefault(&conf.Keep, 24*time.Hour)
 	orDefault(&conf.Window, 1)
 	orDefault(&conf.InFlight, 4096)
-	orDefault(&conf.Rate, 1000)
+	orDefault(&conf.Rate, 500)
 	if conf.Logger == nil {
 		conf.Logger = slog.New(slog.DiscardHandler)
 	}
