@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -219,10 +220,7 @@ func (q *Queue) Counts() Counts {
 	defer q.mu.Unlock()
 	c := q.counts
 	c.Boards, c.InFlight = len(q.lines), q.inFlight
-	c.Ended = make(map[State]int64, len(q.counts.Ended))
-	for state, n := range q.counts.Ended {
-		c.Ended[state] = n
-	}
+	c.Ended = maps.Clone(q.counts.Ended)
 	return c
 }
 
