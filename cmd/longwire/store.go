@@ -229,7 +229,7 @@ func storeText(k *client.Keeping) []byte {
 		more = append(more, []string{"delivery", fmt.Sprintf("%d delivered, %d refused, %d attempts failed, %d ahead", d.Delivered, d.Refused, d.Failed, d.Ahead)})
 	}
 	if k.NotKept > 0 {
-		more = append(more, []string{"not kept", number(int(k.NotKept), "message")})
+		more = append(more, []string{"not kept", number(int(k.NotKept), "event")})
 	}
 	if k.FreeBytes != nil {
 		more = append(more, []string{"free", byteText(*k.FreeBytes)})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/longwire/longwire"
@@ -59,7 +60,8 @@ const (
 // A feed remembers the latest events, for any number of readers, each at its own pace. It
 // holds nothing for a reader.
 type feed struct {
-	log *store.Log // where events are kept that shall be; nil means nowhere
+	log  *store.Log   // where events are kept that shall be; nil means nowhere
+	lost atomic.Int64 // events that could not be kept
 
 	mu    sync.Mutex
 	ring  [keepEvents]Event
@@ -94,6 +96,9 @@ func (f *feed) addKept(e Event, done func(error)) {
 		return
 	}
 	told := func(_ uint64, err error) {
+		if err != nil {
+			f.lost.Add(1)
+		}
 		if done != nil {
 			done(err)
 		}

@@ -47,7 +47,6 @@ type Gateway struct {
 	draining sync.Once
 
 	forwardFailed atomic.Int64
-	notKept       atomic.Int64
 	storeTrouble  rate.Sometimes
 }
 
@@ -249,7 +248,7 @@ type Stats struct {
 	Devices       int // that are known
 	Online        int
 	ForwardFailed int64 // messages that the user's service has not answered
-	NotKept       int64 // messages that could not be kept
+	NotKept       int64 // events that could not be kept
 
 	Commands *queue.Counts  // nil when nothing is kept
 	Store    *store.Stats   // nil when nothing is kept
@@ -266,7 +265,7 @@ type ListenerStats struct {
 
 // Stats returns what the gateway has counted.
 func (g *Gateway) Stats() Stats {
-	s := Stats{Listeners: make(map[string]ListenerStats), ForwardFailed: g.forwardFailed.Load(), NotKept: g.notKept.Load()}
+	s := Stats{Listeners: make(map[string]ListenerStats), ForwardFailed: g.forwardFailed.Load(), NotKept: g.events.lost.Load()}
 	if g.store != nil {
 		counts, kept := g.queue.Counts(), g.store.Stats()
 		s.Commands, s.Store, s.Refusing = &counts, &kept, g.store.Err()

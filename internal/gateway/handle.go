@@ -97,7 +97,6 @@ func (g *Gateway) noteMessage(s *session, m *longwire.Message, how *treatment) e
 	if err == nil {
 		return nil
 	}
-	g.notKept.Add(1)
 	g.storeTrouble.Do(func() { g.log.Error("messages cannot be kept", "error", err) })
 	return longwire.Errorf(longwire.StatusUnavailable, "the message cannot be kept at the moment")
 }

@@ -17,7 +17,7 @@ type keeping struct {
 	Logs      []keptLog     `json:"logs"`
 	Commands  keptCommands  `json:"commands"`
 	Delivery  *keptDelivery `json:"delivery" doc:"what has become of events that are posted to the user's program; null when there is none"`
-	NotKept   int64         `json:"not_kept" doc:"messages that could not be kept, which the devices have been told"`
+	NotKept   int64         `json:"not_kept" doc:"events that could not be kept; devices whose messages are among them have been told"`
 }
 
 type keepingLost struct {

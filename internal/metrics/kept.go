@@ -9,7 +9,7 @@ import (
 )
 
 var (
-	notKept = describe("messages_not_kept_total", "Messages that could not be kept, which the devices have been told.")
+	notKept = describe("events_not_kept_total", "Events that could not be kept. Devices whose messages are among them have been told.")
 
 	storeUp   = describe("store_up", "1 while the store takes records, 0 while it refuses them.")
 	storeFree = describe("store_free_bytes", "Bytes that are left on the file system of the store.")

@@ -64,7 +64,7 @@ func TestMetricsOfWhatIsKept(t *testing.T) {
 	n := value(t, got, "longwire_commands_waiting") // those of canary-b
 	for name, want := range map[string]float64{
 		"longwire_commands_waiting_devices": 1, "longwire_commands_in_flight": 0,
-		"longwire_commands_put_total": n + 1, "longwire_command_attempts_total": 1, "longwire_store_up": 1, "longwire_messages_not_kept_total": 0,
+		"longwire_commands_put_total": n + 1, "longwire_command_attempts_total": 1, "longwire_store_up": 1, "longwire_events_not_kept_total": 0,
 		"longwire_store_lost_records": 0, "longwire_store_set_aside_logs": 0, "longwire_delivery_failed_attempts_total": 0,
 	} {
 		if v := value(t, got, name); v != want {

@@ -217,13 +217,13 @@ func (q *Queue) written(all []placed, err error) {
 // is kept. It reports whether there were any.
 func (q *Queue) trim() bool {
 	q.mu.Lock()
-	busy := q.trimming
-	q.trimming = true
 	from := q.trimmed
-	q.mu.Unlock()
-	if busy {
+	if q.trimming || time.Since(q.untrimmable) < trimEvery {
+		q.mu.Unlock()
 		return false
 	}
+	q.trimming = true
+	q.mu.Unlock()
 	var marks []store.Record
 	for len(marks) < chunk {
 		records, err := q.conf.Log.Read(q.ctx, "", from, 1000)
@@ -247,10 +247,13 @@ func (q *Queue) trim() bool {
 	defer q.mu.Unlock()
 	q.trimming = false
 	if q.trimmed = from; !made {
-		q.trimmed = 0 // from the beginning, the next time
+		q.trimmed, q.untrimmable = 0, time.Now() // from the beginning, the next time
 	}
 	return made
 }
+
+// trimEvery is how long trim rests when it has found nothing: it has read the whole log then.
+const trimEvery = 10 * time.Second
 
 // encoding makes ids of small letters and digits.
 var encoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)

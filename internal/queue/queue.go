@@ -84,19 +84,20 @@ type Queue struct {
 	tasks sync.WaitGroup
 	wake  chan struct{} // holds one: the scheduler shall look
 
-	mu       sync.Mutex
-	closed   bool // nothing more is put
-	paused   bool // nothing more is sent
-	lines    map[string]*line
-	ready    []*line // whose turn it is, in order
-	alarms   alarms
-	inFlight int
-	last     int64 // order of the latest command
-	counts   Counts
-	doubtful []string // keys of records that may be on disk though their request has failed
-	trimming bool
-	trimmed  uint64 // trim has looked up to here
-	warned   time.Time
+	mu          sync.Mutex
+	closed      bool // nothing more is put
+	paused      bool // nothing more is sent
+	lines       map[string]*line
+	ready       []*line // whose turn it is, in order
+	alarms      alarms
+	inFlight    int
+	last        int64 // order of the latest command
+	counts      Counts
+	doubtful    []string // keys of records that may be on disk though their request has failed
+	trimming    bool
+	trimmed     uint64    // trim has looked up to here
+	untrimmable time.Time // when it last found nothing
+	warned      time.Time
 }
 
 // Counts is what a queue has counted.
