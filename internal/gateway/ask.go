@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/longwire/longwire"
+	"github.com/longwire/longwire/internal/queue"
 )
 
 var (
@@ -71,9 +72,9 @@ type RawAnswer struct {
 // MarshalJSON writes one of the two.
 func (a *Answer) MarshalJSON() ([]byte, error) {
 	if a.Raw != nil {
-		return json.Marshal(RawAnswer{a.Raw})
+		return queue.JSON(RawAnswer{a.Raw})
 	}
-	return json.Marshal(EnvelopeAnswer{a.DataType, a.Key, a.Status, a.Message, a.Data})
+	return queue.JSON(EnvelopeAnswer{a.DataType, a.Key, a.Status, a.Message, a.Data})
 }
 
 // Ask asks a device, and waits for its answer until ctx ends.
@@ -286,7 +287,8 @@ func (g *Gateway) known(to Target) (ids, unknown []string) {
 		}
 	}
 	if conf.Commands.Unknown {
-		return append(ids, unknown...), nil
+		ids, unknown = append(ids, unknown...), nil
+		slices.Sort(ids) // two requests with one key must come to them in the same order
 	}
 	return ids, unknown
 }

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/longwire/longwire/internal/queue"
 	"github.com/longwire/longwire/internal/store"
 )
 
@@ -23,6 +24,7 @@ type delivery struct {
 
 	mu        sync.Mutex
 	ahead     []*parcel            // read, in order; the first is not done
+	bytes     int                  // of their messages
 	byDevice  map[string][]*parcel // of them: those that are not done, of each device
 	delivered int64
 	refused   int64
@@ -37,6 +39,7 @@ type delivery struct {
 // A parcel is an event on its way.
 type parcel struct {
 	seq   uint64
+	bytes int
 	event *Event // nil when it is done
 }
 
@@ -49,7 +52,8 @@ type DeliveryStats struct {
 }
 
 const (
-	deliverAhead      = 1024 // how many events are in memory
+	deliverAhead      = 1024     // how many events are in memory
+	deliverAheadBytes = 16 << 20 // and bytes of them; a single one may have more
 	deliverMinBackoff = time.Second
 	deliverMaxBackoff = time.Minute
 	cursorKey         = "c/deliver"
@@ -80,9 +84,13 @@ func (d *delivery) run(ctx context.Context) {
 	defer d.tasks.Wait()
 	log := d.g.events.log
 	d.tasks.Go(func() { d.save(ctx) })
+	passed := uint64(0) // what was last when there was nothing to read
 	for at := d.cursor; ctx.Err() == nil; {
 		d.mu.Lock()
 		room := deliverAhead - len(d.ahead)
+		if d.bytes > deliverAheadBytes {
+			room = 0
+		}
 		d.mu.Unlock()
 		if room == 0 {
 			select {
@@ -96,8 +104,15 @@ func (d *delivery) run(ctx context.Context) {
 		if err == nil {
 			records, err = log.Read(ctx, "e/*", at, min(room, 256))
 		}
+		if err == nil && len(records) == 0 && last > at {
+			// What is up to there cannot be read, or not yet where a replica answers.
+			if rest(ctx, time.Second); passed == last {
+				at = last
+			}
+			passed = last
+			continue
+		}
 		if err == nil && len(records) == 0 {
-			at = max(at, last) // what is up to there cannot be read
 			err = log.Wait(ctx, at)
 		}
 		if err != nil {
@@ -105,7 +120,7 @@ func (d *delivery) run(ctx context.Context) {
 		}
 		for i := range records {
 			at = records[i].Seq
-			d.post(ctx, &parcel{seq: at, event: decodeEvent(&records[i])})
+			d.post(ctx, &parcel{seq: at, bytes: len(records[i].Data), event: decodeEvent(&records[i])})
 		}
 	}
 }
@@ -117,6 +132,14 @@ func (d *delivery) begin(ctx context.Context) error {
 	case err == nil && len(r.Data) == 8:
 		d.cursor = binary.BigEndian.Uint64(r.Data)
 		d.saved = d.cursor
+		last, err := d.g.events.log.Last(ctx)
+		if err != nil {
+			return fmt.Errorf("gateway: read events: %w", err)
+		}
+		if d.cursor > last {
+			d.g.log.Warn("the log of events has begun anew, and all of it is delivered", "delivered_to", d.cursor, "last", last)
+			d.cursor = 0
+		}
 		return nil
 	case err != nil && !errors.Is(err, store.ErrNotFound):
 		return fmt.Errorf("gateway: read how far events are delivered: %w", err)
@@ -136,6 +159,7 @@ func (d *delivery) post(ctx context.Context, p *parcel) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.ahead = append(d.ahead, p)
+	d.bytes += p.bytes
 	if p.event == nil { // it was damaged
 		d.advanceLocked()
 		return
@@ -174,6 +198,7 @@ func (d *delivery) device(ctx context.Context, device string) {
 func (d *delivery) advanceLocked() {
 	for len(d.ahead) > 0 && d.ahead[0].event == nil {
 		d.cursor = d.ahead[0].seq
+		d.bytes -= d.ahead[0].bytes
 		d.ahead[0] = nil
 		d.ahead = d.ahead[1:]
 	}
@@ -193,7 +218,7 @@ type Delivered struct {
 // deliver posts an event until the service has taken it or says that it never will. False means
 // that ctx has ended before.
 func (d *delivery) deliver(ctx context.Context, e *Event) bool {
-	b, err := json.Marshal(Delivered{e.ID, e.Name, e})
+	b, err := queue.JSON(Delivered{e.ID, e.Name, e})
 	if err != nil {
 		panic(fmt.Sprintf("gateway: event of %s: %v", e.Device, err))
 	}

@@ -30,7 +30,7 @@ type keptDevice struct {
 }
 
 // keepLocked writes what is known of a device. It does not wait; what cannot be written now
-// is when the store has recovered.
+// is tried again.
 func (g *Gateway) keepLocked(d *device) {
 	if g.devices == nil || d.byAddress {
 		return
@@ -46,11 +46,19 @@ func (g *Gateway) keepLocked(d *device) {
 	if err != nil {
 		panic(fmt.Sprintf("gateway: device %s: %v", d.id, err)) // there is nothing in it that cannot be JSON
 	}
-	d.unkept.Store(!g.devices.Submit(func(_ uint64, err error) {
+	failed := func() {
+		d.unkept.Store(true)
+		g.unkept.Store(true)
+	}
+	d.unkept.Store(false)
+	taken := g.devices.Submit(func(_ uint64, err error) {
 		if err != nil {
-			d.unkept.Store(true)
+			failed()
 		}
-	}, store.Record{Key: "d/" + d.id, Data: b}))
+	}, store.Record{Key: "d/" + d.id, Data: b})
+	if !taken {
+		failed()
+	}
 }
 
 // forgotten has the disk forget a device too.

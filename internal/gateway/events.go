@@ -166,6 +166,7 @@ type EventReader struct {
 	place uint64 // behind which to go on in the log; 0 when that is not known
 	kept  uint64 // how many events this reader has had from the log since it knows the place
 	from  uint64 // After when it came to know it
+	gone  uint64 // events that are gone, and have not been told of
 }
 
 // Events returns a reader of the events behind the one with the id after. 0 means all that are
@@ -187,11 +188,11 @@ func (r *EventReader) Next(ctx context.Context, limit int) (events []Event, miss
 		if r.After+1 < f.first && f.log != nil {
 			first := f.first
 			f.mu.Unlock()
-			events, more, err := r.fromLog(ctx, first, limit)
+			events, err := r.fromLog(ctx, first, limit)
 			if len(events) > 0 {
-				return events, 0, nil
+				missed, r.gone = r.gone, 0
+				return events, missed, nil
 			}
-			missed += more
 			if err != nil { // it will be back
 				select {
 				case <-time.After(time.Second):
@@ -201,13 +202,14 @@ func (r *EventReader) Next(ctx context.Context, limit int) (events []Event, miss
 			}
 			continue
 		}
+		missed, r.gone = r.gone, 0
 		if from := r.After + 1; from < f.first {
 			switch {
 			case r.After == 0: // whoever wants all that there is misses nothing
 			case from < f.start:
-				missed = max(f.first-f.start, 1) // and nobody knows how many of the run before
+				missed += max(f.first-f.start, 1) // and nobody knows how many of the run before
 			default:
-				missed = f.first - from
+				missed += f.first - from
 			}
 			r.After = f.first - 1
 		}

@@ -48,6 +48,7 @@ type Gateway struct {
 
 	forwardFailed atomic.Int64
 	storeTrouble  rate.Sometimes
+	unkept        atomic.Bool // there are devices that could not be written
 }
 
 // A port is a listener at work.

@@ -70,6 +70,9 @@ func (g *Gateway) openStore(ctx context.Context, c *Config) error {
 	return nil
 }
 
+// keepEvery is how often devices are written that could not be written before.
+const keepEvery = 10 * time.Second
+
 // startStore begins to send commands and to deliver events, until ctx ends.
 func (g *Gateway) startStore(ctx context.Context, tasks *sync.WaitGroup) {
 	g.queue.Start()
@@ -77,12 +80,17 @@ func (g *Gateway) startStore(ctx context.Context, tasks *sync.WaitGroup) {
 		tasks.Go(func() { g.deliver.run(ctx) })
 	}
 	tasks.Go(func() {
+		again := time.NewTicker(keepEvery)
+		defer again.Stop()
 		for {
 			select {
 			case <-g.store.Recovered():
 				g.log.Info("the store accepts records again")
-				g.queue.Recovered()
 				g.keepAgain()
+			case <-again.C:
+				if g.unkept.Swap(false) {
+					g.keepAgain()
+				}
 			case <-ctx.Done():
 				return
 			}
@@ -147,7 +155,7 @@ func (s sender) Connected(device string) bool {
 }
 
 // sendTimeout is how long a command may wait for room to be sent.
-const sendTimeout = 5 * time.Second
+const sendTimeout = time.Second
 
 func (s sender) Send(ctx context.Context, c *queue.Command) (func(context.Context) (queue.Answer, error), error) {
 	session, err := s.g.session(c.Device)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/longwire/longwire/internal/queue"
 	"github.com/longwire/longwire/internal/store"
 )
 
@@ -17,7 +18,7 @@ type keptEvent struct {
 }
 
 func (e *Event) encode() []byte {
-	b, err := json.Marshal(keptEvent{e.Name, e})
+	b, err := queue.JSON(keptEvent{e.Name, e})
 	if err != nil { // what is in it has been read as JSON
 		panic(fmt.Sprintf("gateway: event of %s: %v", e.Device, err))
 	}
@@ -54,14 +55,15 @@ func decodeEvent(r *store.Record) *Event {
 }
 
 // fromLog returns events that are on disk and not in memory, whose oldest has the id first. When
-// there are none the reader goes on in memory, and missed is what was neither here nor there.
-func (r *EventReader) fromLog(ctx context.Context, first uint64, limit int) (events []Event, missed uint64, err error) {
+// there are none the reader goes on in memory.
+func (r *EventReader) fromLog(ctx context.Context, first uint64, limit int) (events []Event, err error) {
 	if r.place == 0 {
-		if r.place, missed, err = r.feed.find(ctx, r.After); err != nil {
-			return nil, 0, err
+		place, gone, err := r.feed.find(ctx, r.After)
+		if err != nil {
+			return nil, err
 		}
-		r.from, r.kept = r.After, 0
-		if missed > 0 { // it will not be said again
+		r.place, r.from, r.kept = place, r.After, 0
+		if r.gone += gone; gone > 0 { // how many there were is not known
 			r.from = 0
 		}
 	}
@@ -72,7 +74,7 @@ func (r *EventReader) fromLog(ctx context.Context, first uint64, limit int) (eve
 	for len(events) == 0 {
 		records, err := r.feed.log.Read(ctx, filter, r.place, limit)
 		if err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 		for i := range records {
 			if eventID(&records[i]) >= first {
@@ -95,14 +97,14 @@ func (r *EventReader) fromLog(ctx context.Context, first uint64, limit int) (eve
 		}
 	}
 	if len(events) > 0 {
-		return events, 0, nil
+		return events, nil
 	}
 	// Of this run it is known how many there were that were not to be kept.
 	if r.from >= r.feed.start && r.Device == "" {
-		missed += first - 1 - r.from - r.kept
+		r.gone += first - 1 - r.from - r.kept
 	}
 	r.After, r.place = first-1, 0
-	return nil, missed, nil
+	return nil, nil
 }
 
 // find returns the place in the log of the last event whose id is at most after. Missed is 1 where

@@ -368,6 +368,35 @@ func TestEventsOfThePast(t *testing.T) {
 	}
 }
 
+// A reader whose events have made room for others is told that some are gone.
+func TestEventsThatAreGone(t *testing.T) {
+	dir := t.TempDir()
+	s, err := store.Open(t.Context(), store.Config{Dir: dir, Reserve: -1, Logs: Logs(Sizes{Events: 100_000})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := &keeping{running: start(t, &Config{Store: s, Types: []Type{{Type: 7, Store: true}}}), store: s}
+	c := k.arrive("a", nil)
+	c.Ask(t.Context(), 7, "first", nil)
+	began := k.LastEvent()
+	for range 300 {
+		if err := c.Ask(t.Context(), 7, strings.Repeat("x", 1000), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range keepEvents {
+		k.events.add(Event{Name: EventMessage, Device: "b"})
+	}
+	events, missed, err := k.Events(began).Next(t.Context(), 10)
+	if err != nil || missed == 0 || len(events) == 0 {
+		t.Errorf("%d events, %d missed, %v", len(events), missed, err)
+	}
+	k.stop()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // Events of boards that are known by their address are found though they have one key for all.
 func TestEventsOfAddresses(t *testing.T) {
 	for id, want := range map[string]string{

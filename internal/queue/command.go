@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -72,7 +73,7 @@ func (c *Command) weight() int { return len(c.Data) + len(c.Raw) + len(c.Answer)
 // encode returns the command as it is on disk: whether it has ended, when it was put and when it
 // expires, which is all that a start needs beside the key, and then all of it in JSON.
 func (c *Command) encode() []byte {
-	b, err := json.Marshal(c)
+	b, err := JSON(c)
 	if err != nil { // Data and Answer have been read as JSON
 		panic(fmt.Sprintf("queue: command %s of %s: %v", c.ID, c.Device, err))
 	}
@@ -86,6 +87,15 @@ func (c *Command) encode() []byte {
 	record = binary.BigEndian.AppendUint64(record, uint64(c.order()))
 	record = binary.BigEndian.AppendUint64(record, uint64(c.ExpiresAt.UnixNano()))
 	return append(record, b...)
+}
+
+// JSON returns v as JSON in which <, > and & stand as they are: a board gets what was put.
+func JSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
 // recordHead is the size of what stands before the JSON.

@@ -41,6 +41,7 @@ const (
 	waiting              // it may be sent, cancelled, or expire
 	sending              // somebody sees to its answer
 	ending               // somebody sees to its end
+	leaving              // somebody calls it back, which may fail
 )
 
 func (q *Queue) lineLocked(device string) *line {
@@ -106,7 +107,7 @@ func (q *Queue) nextLocked(l *line, now int64) *item {
 	}
 	for _, it := range l.items {
 		switch {
-		case it.phase == sending && it.alone, it.phase == writing:
+		case it.phase == sending && it.alone, it.phase == writing, it.phase == leaving:
 			return nil
 		case it.phase == sending, it.phase == ending:
 			continue

@@ -74,11 +74,11 @@ func (q *Queue) Cancel(ctx context.Context, device, id string) (*Command, error)
 		q.mu.Unlock()
 		return nil, ErrInFlight
 	}
-	it.phase = ending
+	it.phase = leaving
 	q.settleLocked(l)
 	q.mu.Unlock()
 
-	r, err := q.conf.Log.Get(ctx, keyOf(device, id))
+	r, err := q.conf.Log.Get(q.ctx, keyOf(device, id))
 	var c *Command
 	if err == nil {
 		c, err = decodeCommand(r.Data)

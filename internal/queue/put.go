@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/longwire/longwire/internal/store"
@@ -98,6 +99,14 @@ func (q *Queue) place(ctx context.Context, r *Request, result *Result) (*placed,
 		if q.closed {
 			q.mu.Unlock()
 			return nil, ErrClosed
+		}
+		if r.Key != "" && q.doubtful[keyOf(r.Device, c.ID)] {
+			q.mu.Unlock()
+			return nil, fmt.Errorf("%w: whether the command is there already is not known yet", store.ErrUnavailable)
+		}
+		if r.Key != "" && q.trimming { // it might be taken for what ended under the key
+			q.mu.Unlock()
+			return nil, store.ErrFull
 		}
 		l := q.lines[r.Device]
 		var there *item
@@ -196,8 +205,12 @@ func (q *Queue) written(all []placed, err error) {
 	defer q.mu.Unlock()
 	for _, p := range all {
 		if err != nil {
-			if errors.Is(err, store.ErrUnavailable) || q.ctx.Err() != nil {
-				q.doubtful = append(q.doubtful, keyOf(p.l.device, p.c.ID))
+			if errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrRefused) {
+				q.doubtful[keyOf(p.l.device, p.c.ID)] = true
+				if !q.clearing && !q.closed {
+					q.clearing = true
+					q.tasks.Go(q.clear)
+				}
 			}
 			q.removeLocked(p.l, p.it)
 		} else {
@@ -231,8 +244,11 @@ func (q *Queue) trim() bool {
 			break
 		}
 		for _, r := range records {
+			if len(marks) == chunk {
+				break
+			}
 			from = r.Seq
-			if len(r.Data) > recordHead && r.Data[0] == recordEnded && len(marks) < chunk {
+			if len(r.Data) > recordHead && r.Data[0] == recordEnded && !q.waits(r.Key) {
 				expires := time.Unix(0, int64(binary.BigEndian.Uint64(r.Data[9:])))
 				marks = append(marks, store.Record{Key: r.Key, Data: r.Data[:recordHead], TTL: max(time.Until(expires), 0) + graveTime})
 			}
@@ -250,6 +266,15 @@ func (q *Queue) trim() bool {
 		q.trimmed, q.untrimmable = 0, time.Now() // from the beginning, the next time
 	}
 	return made
+}
+
+// waits reports whether a command waits under the key.
+func (q *Queue) waits(key string) bool {
+	device, id := splitKey(key)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	l := q.lines[device]
+	return l != nil && l.find(id) != nil
 }
 
 // trimEvery is how long trim rests when it has found nothing: it has read the whole log then.

@@ -93,7 +93,8 @@ type Queue struct {
 	inFlight    int
 	last        int64 // order of the latest command
 	counts      Counts
-	doubtful    []string // keys of records that may be on disk though their request has failed
+	doubtful    map[string]bool // keys of records that may be on disk though their request has failed
+	clearing    bool            // clear is at work
 	trimming    bool
 	trimmed     uint64    // trim has looked up to here
 	untrimmable time.Time // when it last found nothing
@@ -130,11 +131,12 @@ func Open(ctx context.Context, conf Config) (*Queue, error) {
 		conf.Logger = slog.New(slog.DiscardHandler)
 	}
 	q := &Queue{
-		conf:  conf,
-		pace:  rate.NewLimiter(rate.Limit(conf.Rate), max(conf.Rate/100, conf.Window)),
-		slots: make(chan struct{}, turns),
-		wake:  make(chan struct{}, 1),
-		lines: make(map[string]*line),
+		conf:     conf,
+		pace:     rate.NewLimiter(rate.Limit(conf.Rate), max(conf.Rate/100, conf.Window)),
+		slots:    make(chan struct{}, turns),
+		wake:     make(chan struct{}, 1),
+		lines:    make(map[string]*line),
+		doubtful: make(map[string]bool),
 	}
 	q.counts.Ended = make(map[State]int64)
 	q.ctx, q.stop = context.WithCancel(context.Background())
@@ -244,20 +246,33 @@ func (q *Queue) look(device string) {
 	}
 }
 
-// Recovered is told that the log accepts records again after a failure: what it may have kept
-// although nobody was told so is removed.
-func (q *Queue) Recovered() {
-	q.mu.Lock()
-	keys := q.doubtful
-	q.doubtful = nil
-	q.mu.Unlock()
-	if len(keys) == 0 {
-		return
-	}
-	if err := q.conf.Log.Delete(q.ctx, keys...); err != nil {
+// clear takes out what may be on disk although its request has failed. It tries again until the log
+// does that; requests with the key of such a command are refused meanwhile.
+func (q *Queue) clear() {
+	for {
+		select {
+		case <-time.After(time.Second):
+		case <-q.ctx.Done():
+			return
+		}
 		q.mu.Lock()
-		q.doubtful = append(q.doubtful, keys...)
+		keys := slices.Collect(maps.Keys(q.doubtful))
 		q.mu.Unlock()
+		for _, key := range keys {
+			if err := q.conf.Log.Delete(q.ctx, key); err != nil {
+				break
+			}
+			q.mu.Lock()
+			delete(q.doubtful, key)
+			q.mu.Unlock()
+		}
+		q.mu.Lock()
+		q.clearing = len(q.doubtful) > 0
+		again := q.clearing
+		q.mu.Unlock()
+		if !again {
+			return
+		}
 	}
 }
 

@@ -81,6 +81,59 @@ func TestWindow(t *testing.T) {
 	})
 }
 
+// A window may be larger than what a log takes at once.
+func TestLargeWindow(t *testing.T) {
+	inWorld(t, Config{Window: 2000, Max: 3000, Rate: 100_000, MaxBytes: 64 << 20}, func(w *world) {
+		w.boards.delay = time.Minute
+		requests := make([]Request, 1500)
+		for i := range requests {
+			requests[i] = Request{Device: "a", Data: json.RawMessage(`"` + strings.Repeat("x", 10_000) + `"`)}
+		}
+		w.Put(w.t.Context(), requests...)
+		w.arrive("a")
+		time.Sleep(5 * time.Second)
+		if n := w.boards.atATime(); n != 1500 || w.log.largest > 5<<20 {
+			t.Errorf("%d of 1,500 are unanswered; %d bytes at once", n, w.log.largest)
+		}
+	})
+}
+
+// A board gets what was put, byte for byte.
+func TestDataIsNotEscaped(t *testing.T) {
+	inWorld(t, Config{}, func(w *world) {
+		const data = `"<b>&amp;</b>"`
+		if got := w.get(w.put(Request{Device: "a", Data: json.RawMessage(data)})); string(got.Data) != data {
+			t.Errorf("%s has become %s", data, got.Data)
+		}
+	})
+}
+
+// A command that is called back goes on at its place if that fails.
+func TestCancelThatFailsKeepsTheOrder(t *testing.T) {
+	inWorld(t, Config{}, func(w *world) {
+		first, second := w.put(Request{Device: "a"}), w.put(Request{Device: "a"})
+		w.log.delay = time.Second
+		w.log.setRefuse(store.ErrFull, false)
+		done := make(chan error)
+		go func() {
+			_, err := w.Cancel(w.t.Context(), "a", first.ID)
+			done <- err
+		}()
+		synctest.Wait()
+		w.arrive("a")
+		time.Sleep(500 * time.Millisecond)
+		w.log.setRefuse(store.ErrFull, false)
+		if err := <-done; !errors.Is(err, store.ErrFull) {
+			t.Errorf("cancel: %v", err)
+		}
+		w.log.setRefuse(nil, false)
+		time.Sleep(time.Minute)
+		if want := []string{"a " + first.ID, "a " + second.ID}; !slices.Equal(w.boards.sent(), want) {
+			t.Errorf("sent %q, want %q", w.boards.sent(), want)
+		}
+	})
+}
+
 // A board that fails one command for ever does not keep the next from it.
 func TestPoisonousCommandIsDead(t *testing.T) {
 	for name, answer := range map[string]func() (Answer, error){
@@ -371,16 +424,25 @@ func TestWriteThatFailedAndHappened(t *testing.T) {
 	conf := Config{}
 	inWorld(t, conf, func(w *world) {
 		w.log.setRefuse(store.ErrUnavailable, true)
-		if r := w.Put(w.t.Context(), Request{Device: "a"})[0]; !errors.Is(r.Err, store.ErrUnavailable) {
+		if r := w.Put(w.t.Context(), Request{Device: "a", Key: "k"})[0]; !errors.Is(r.Err, store.ErrUnavailable) {
 			t.Fatal(r.Err)
 		}
-		w.log.setRefuse(nil, false)
-		if len(w.log.records) != 1 {
+		if len(w.log.live()) != 1 {
 			t.Fatal("the test does not do what it says")
 		}
-		w.Recovered()
-		if len(w.log.records) != 0 {
+		w.log.setRefuse(nil, false)
+		// Nobody is told that it is there as long as it will be taken out.
+		if r := w.Put(w.t.Context(), Request{Device: "a", Key: "k"})[0]; !errors.Is(r.Err, store.ErrUnavailable) {
+			t.Errorf("the same request at once: %+v, want %v", r, store.ErrUnavailable)
+		}
+		time.Sleep(2 * time.Second)
+		if len(w.log.live()) != 0 {
 			t.Error("the command is there")
+		}
+		again := w.put(Request{Device: "a", Key: "k"})
+		w.wantState(again, Queued, 0)
+		if _, err := w.Cancel(w.t.Context(), "a", again.ID); err != nil {
+			t.Error(err)
 		}
 		w.Close()
 		w.open(conf)

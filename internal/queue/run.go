@@ -80,11 +80,13 @@ func (q *Queue) next() (*turn, time.Duration) {
 // takeLocked takes what is to be sent to a board.
 func (q *Queue) takeLocked(l *line, now int64) *turn {
 	t := &turn{l: l, arrivals: l.arrivals}
-	for l.here && q.inFlight < q.conf.InFlight {
+	bytes := 0
+	for l.here && q.inFlight < q.conf.InFlight && len(t.items) < chunk {
 		next := q.nextLocked(l, now)
-		if next == nil || next.retry > 0 {
+		if next == nil || next.retry > 0 || bytes > 0 && bytes+next.size > chunkBytes {
 			break
 		}
+		bytes += next.size
 		next.phase = sending
 		l.busy++
 		q.inFlight++

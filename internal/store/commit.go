@@ -35,7 +35,7 @@ func (l *Log) commit(items []*item) {
 		err = e.err()
 	}
 	if err != nil {
-		l.finishAll(items, err)
+		l.finishAll(items, fmt.Errorf("%w: %w", ErrRefused, err))
 		return
 	}
 	if items = l.admit(e, items); len(items) == 0 {

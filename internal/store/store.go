@@ -36,6 +36,10 @@ var (
 	// What was to be written may or may not be there when it is back.
 	ErrUnavailable = errors.New("store: unavailable")
 
+	// ErrRefused is wrapped, together with ErrUnavailable, by the error for records of which
+	// nothing was written because the engine had failed before.
+	ErrRefused = errors.New("store: refused")
+
 	// ErrLocked is returned by Open for a directory that another process has open.
 	ErrLocked = errors.New("store: in use by another process")
 
