@@ -15,6 +15,7 @@ import (
 
 // peer is what the commands that connect to somebody have in common.
 type peer struct {
+	frameFlags
 	id, token string
 	maxFrame  size
 	connected atomic.Bool // a connection has been made
@@ -27,6 +28,7 @@ func (p *peer) addFlags(cmd *cobra.Command) {
 	f.StringVar(&p.token, "token", "", "`secret` that proves the name; safer in LONGWIRE_TOKEN, where others cannot list it")
 	f.Var(&p.maxFrame, "max-frame", "largest frame to send and to accept, head to tail")
 	fallBack(cmd, "id", "token")
+	p.frameFlags.addFlags(cmd)
 }
 
 // smallestMaxFrame leaves room for the envelope of an answer.
@@ -37,6 +39,14 @@ func (p *peer) client(cmd *cobra.Command, address string) (*longwire.Client, err
 	if p.maxFrame < smallestMaxFrame {
 		return nil, usagef("--max-frame: %v is too little for an answer; it must be at least %v", p.maxFrame, smallestMaxFrame)
 	}
+	frames, err := p.read()
+	if err != nil {
+		return nil, err
+	}
+	limit := int(p.maxFrame)
+	if !cmd.Flags().Changed("max-frame") {
+		limit = frames.maxFrame
+	}
 	cl := &longwire.Client{
 		Addr: address,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -46,7 +56,7 @@ func (p *peer) client(cmd *cobra.Command, address string) (*longwire.Client, err
 			}
 			return nc, err
 		},
-		Config: &longwire.Config{MaxFrame: int(p.maxFrame)},
+		Config: &longwire.Config{Format: frames.format, MaxFrame: limit},
 	}
 	switch {
 	case p.id != "":

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"reflect"
 	"regexp"
 	"strings"
 
@@ -121,3 +122,27 @@ func formatProblem(err error) (setting, problem string) {
 }
 
 var fieldName = regexp.MustCompile(`[A-Z][a-z]+\.[A-Z][a-z]+`)
+
+// ParseFrame reads the settings of a frame alone, as in {head: aa55, length: {width: 2}},
+// and checks that such frames can be told apart. The error is [Problems].
+func ParseFrame(text string) (Frame, error) {
+	d := &decoder{origins: make(map[string]origin)}
+	var f Frame
+	f.setDefaults()
+	root, problem := parseYAML([]byte(text))
+	if problem != nil {
+		return Frame{}, Problems{problem}
+	}
+	if root != nil {
+		d.decode(root, root.Line, reflect.ValueOf(&f).Elem(), "", setting{})
+	}
+	f.complete(func(setting string) bool {
+		_, ok := d.origins[setting]
+		return ok
+	})
+	if _, err := frame.NewCodec(f.Format()); err != nil && len(d.problems) == 0 {
+		d.problemf(0, "", "%v", err)
+		d.problems[0].Setting, d.problems[0].Text = formatProblem(err)
+	}
+	return f, d.problems.err()
+}

@@ -76,3 +76,28 @@ func uncommented(text string) string {
 	}
 	return b.String()
 }
+
+// A frame by itself is read as that of a listener is.
+func FuzzParseFrame(f *testing.F) {
+	for _, text := range []string{
+		"", "{}", "{head: aa55, length: {width: 2, counts: data}, type: {width: 1}, order: little, checksum: crc16_modbus, tail: ''}",
+		"{type: {offset: 1}}", "{length: {width: 3}}", "{head:", "head", "[1]", "{head: aa, head: bb}", "{checksum: {from: 2}}",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		alone, err := config.ParseFrame(text)
+		whole, wholeErr := config.Parse("", []byte("listeners: [{frame: "+text+"}]"))
+		if strings.ContainsAny(text, "#%&*\n\r") || strings.TrimSpace(text) == "" || strings.HasPrefix(strings.TrimSpace(text), "-") {
+			return // means something else in the middle of a file
+		}
+		if (err == nil) && wholeErr == nil && alone.Format() != whole.Listeners[0].Frame.Format() {
+			t.Errorf("%q: %+v, and %+v as that of a listener", text, alone.Format(), whole.Listeners[0].Frame.Format())
+		}
+		if err == nil {
+			if _, err := frame.NewCodec(alone.Format()); err != nil {
+				t.Errorf("%q: %v", text, err)
+			}
+		}
+	})
+}
