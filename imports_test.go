@@ -46,6 +46,7 @@ func TestImports(t *testing.T) {
 		{"internal/metrics", func(p string) bool {
 			return standard(p) || p == module || p == module+"/internal/gateway" || p == module+"/internal/queue" || p == module+"/internal/store" || strings.HasPrefix(p, "github.com/prometheus/client_golang/")
 		}, "it shows what the gateway and what it keeps have counted, and is the one importer of Prometheus"},
+		{"internal/dashboard", standard, "the page is files, which know the API alone"},
 		{"internal/poll", func(p string) bool { return standard(p) || extended(p) },
 			"the driver knows descriptors and events, and nothing of connections"},
 		{"internal/bench", func(p string) bool {

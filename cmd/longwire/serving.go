@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/longwire/longwire/internal/config"
+	"github.com/longwire/longwire/internal/dashboard"
 	"github.com/longwire/longwire/internal/gateway"
 	"github.com/longwire/longwire/internal/httpapi"
 	"github.com/longwire/longwire/internal/metrics"
@@ -86,17 +88,30 @@ func (p *serving) openHTTP(ctx context.Context) (err error) {
 		}
 		secure = &tls.Config{GetCertificate: p.cert.get}
 	}
+	var secret []byte
+	if p.store != nil && p.conf.Store.URL == "" {
+		if secret, err = sessionSecret(string(p.conf.Data)); err != nil {
+			return p.conf.Problem("data", "%v", err)
+		}
+	}
+	var page http.Handler
+	if c.Dashboard {
+		page = dashboard.Handler()
+	}
 	address, _ := p.http.Addr().(*net.TCPAddr)
 	p.api, err = httpapi.New(p.gateway, httpapi.Config{
-		Tokens:       tokens,
-		Loopback:     address != nil && address.IP.IsLoopback(),
-		AllowedHosts: c.AllowedHosts,
-		TLS:          secure,
-		MaxBody:      int64(c.MaxBody),
-		MaxWait:      time.Duration(c.Timeout),
-		Reload:       p.reload,
-		Metrics:      metrics.New(p.gateway),
-		Logger:       p.logger,
+		Tokens:        tokens,
+		Loopback:      address != nil && address.IP.IsLoopback(),
+		AllowedHosts:  c.AllowedHosts,
+		SessionSecret: secret,
+		Dashboard:     page,
+		Version:       version(),
+		TLS:           secure,
+		MaxBody:       int64(c.MaxBody),
+		MaxWait:       time.Duration(c.Timeout),
+		Reload:        p.reload,
+		Metrics:       metrics.New(p.gateway),
+		Logger:        p.logger,
 	})
 	return err
 }

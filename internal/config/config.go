@@ -51,6 +51,7 @@ type HTTP struct {
 	Address      Address         `yaml:"address" or:"off" change:"restart" doc:"Address to listen on; off for no HTTP. Addresses that others can reach need a token."`
 	Tokens       map[string]Hash `yaml:"tokens" example:"{dashboard: \"sha256:…\"}" doc:"Hashes of the bearer tokens that let programs in, by the name of who has it, as longwire token prints them. Without any, everybody on this machine may."`
 	TokensFile   string          `yaml:"tokens_file" doc:"File with more of them, one a line: name sha256:HEX. It is read again at a reload."`
+	Dashboard    bool            `yaml:"dashboard" change:"restart" doc:"Serve the page that shows the fleet, at /. It needs a token as the API does."`
 	TLS          *Certificate    `yaml:"tls" change:"restart" doc:"Speak HTTPS. The files are read again at a reload."`
 	MaxBody      Size            `yaml:"max_body" change:"restart" doc:"Largest body of a request."`
 	Timeout      Duration        `yaml:"timeout" change:"restart" doc:"The longest that a request may ask to wait for a board."`

@@ -50,9 +50,10 @@ func (c *Config) setDefaults() {
 	*c = Config{
 		Listeners: []Listener{l},
 		HTTP: HTTP{
-			Address: "127.0.0.1:10380",
-			MaxBody: MiB,
-			Timeout: Duration(time.Minute),
+			Address:   "127.0.0.1:10380",
+			Dashboard: true,
+			MaxBody:   MiB,
+			Timeout:   Duration(time.Minute),
 		},
 		Ack:     AckAlways,
 		Forward: Forward{Timeout: Duration(10 * time.Second), InFlight: 64},

@@ -20,6 +20,16 @@ type Config struct {
 	Loopback     bool
 	AllowedHosts []string // without a port
 
+	// SessionSecret is what the cookies of the page are signed with, at least 32 random bytes.
+	// Nil means that sessions end with the process.
+	SessionSecret []byte
+
+	// Dashboard answers what is not of the API. It needs no token. Nil means that nothing does.
+	Dashboard http.Handler
+
+	// Version is what GET /v1/stats says it is.
+	Version string
+
 	// TLS, if not nil, has listeners speak HTTPS.
 	TLS *tls.Config
 
@@ -68,6 +78,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.MaxWait == 0 {
 		c.MaxWait = time.Minute
+	}
+	if c.SessionSecret == nil {
+		c.SessionSecret = newSecret()
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

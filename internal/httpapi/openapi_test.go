@@ -66,6 +66,7 @@ func TestOpenAPIIsWhole(t *testing.T) {
 		want := []string{
 			"DELETE /v1/devices/{id}/commands/{cid}",
 			"DELETE /v1/devices/{id}/connection",
+			"DELETE /v1/session",
 			"GET /healthz",
 			"GET /readyz",
 			"GET /v1/devices",
@@ -74,6 +75,7 @@ func TestOpenAPIIsWhole(t *testing.T) {
 			"GET /v1/devices/{id}/commands/{cid}",
 			"GET /v1/devices/{id}/frames",
 			"GET /v1/events",
+			"GET /v1/session",
 			"GET /v1/store",
 			"POST /v1/broadcast",
 			"POST /v1/commands",
@@ -82,6 +84,7 @@ func TestOpenAPIIsWhole(t *testing.T) {
 			"POST /v1/devices/{id}/push",
 			"POST /v1/drain",
 			"POST /v1/reload",
+			"POST /v1/session",
 		}
 		got := s.api.Routes()
 		if slices.Sort(got); !slices.Equal(got, want) {

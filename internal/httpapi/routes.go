@@ -27,10 +27,11 @@ func (s *Server) routes() error {
 			Components: &huma.Components{
 				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
 				SecuritySchemes: map[string]*huma.SecurityScheme{
-					"token": {Type: "http", Scheme: "bearer", Description: "Not needed where the gateway listens on the loopback interface and has no token."},
+					"session": {Type: "apiKey", In: "cookie", Name: sessionCookie, Description: "Stands for a token, in a browser: POST /v1/session sets it."},
+					"token":   {Type: "http", Scheme: "bearer", Description: "Not needed where the gateway listens on the loopback interface and has no token."},
 				},
 			},
-			Security: []map[string][]string{{"token": {}}, {}},
+			Security: []map[string][]string{{"token": {}}, {"session": {}}, {}},
 		},
 		Formats:                      map[string]huma.Format{"application/json": json, "json": json},
 		DefaultFormat:                "application/json",
@@ -53,6 +54,9 @@ func (s *Server) routes() error {
 	add(s, "POST /v1/commands", "putCommands", "Have a command wait for each of many devices", s.putCommands, 202, 400, 408, 413, 415, 503, 507)
 	add(s, "GET /v1/store", "getStore", "What is kept, and how that fares", s.showStore, 200, 503)
 	add(s, "GET /v1/events", "streamEvents", "What happens, as server-sent events", s.events, 200, 400, 503)
+	add(s, "GET /v1/session", "getSession", "Whether a token is needed, and whose this request has", s.showSession, 200)
+	add(s, "POST /v1/session", "beginSession", "Have a browser keep a cookie that stands for a token", s.login, 204, 400, 401, 408, 409, 413, 415)
+	add(s, "DELETE /v1/session", "endSession", "Have the browser forget the cookie", s.logout, 204)
 	add(s, "POST /v1/reload", "reload", "Read the configuration again", s.reload, 200, 422, 501)
 	add(s, "POST /v1/drain", "drain", "Have the gateway let its devices go in good order, and stop", s.drain, 202)
 	add(s, "GET /healthz", "health", "Whether the process works", s.health, 200)
@@ -79,7 +83,8 @@ var meanings = map[int]string{
 	400: "Something in the request is wrong",
 	404: "No such device has ever been connected, or it has no such command",
 	408: "The request's body did not arrive in time",
-	409: "The device is not connected, or not any more; a command is with its device, or has ended",
+	401: "The token is not one of those that are configured",
+	409: "The device is not connected, or not any more; a command is with its device, or has ended; no token is needed for a session",
 	413: "The body is too large, or the frame would be",
 	415: "The body is not application/json",
 	422: "The new configuration is wrong, and the old one stays in force; the Idempotency-Key was that of another request",
@@ -111,7 +116,7 @@ func add[In, Out any](s *Server, route, id, summary string, answer func(context.
 	// The server has read the body before, and decode judges what is in it.
 	op.SkipValidateBody = true
 	op.MaxBodyBytes, op.BodyReadTimeout = -1, -1
-	if op.Path == "/healthz" || op.Path == "/readyz" {
+	if op.Path == "/healthz" || op.Path == "/readyz" || op.Path == sessionPath {
 		op.Security = []map[string][]string{}
 	}
 	huma.Register(s.api, op, answer)

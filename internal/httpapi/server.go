@@ -124,12 +124,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// The deadlines of a connection outlive a request.
 	rc := http.NewResponseController(w)
 	rc.SetWriteDeadline(time.Now().Add(s.conf.MaxWait + writeTimeout))
-	name, p := s.gate(w, r)
+	who, p := s.gate(w, r)
 	if p != nil {
 		p.refuse(w, rc)
 		return
 	}
-	r = r.WithContext(context.WithValue(r.Context(), callerKey{}, name))
+	if s.isPage(r) {
+		s.conf.Dashboard.ServeHTTP(w, r)
+		return
+	}
+	r = r.WithContext(context.WithValue(r.Context(), callerKey{}, who))
 	body, p := s.readBody(rc, r)
 	defer body.release()
 	if p != nil {
@@ -139,13 +143,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.route(w, r)
 }
 
-// callerKey finds the name of whose token let a request in.
-type callerKey struct{}
-
 // note logs what somebody has done.
 func (s *Server) note(ctx context.Context, what string, attrs ...any) {
-	if name, _ := ctx.Value(callerKey{}).(string); name != "" {
-		attrs = append(attrs, "by", name)
+	if c := callerOf(ctx); c.name != "" {
+		attrs = append(attrs, "by", c.name)
 	}
 	s.conf.Logger.Info(what, attrs...)
 }
