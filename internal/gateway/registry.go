@@ -3,8 +3,6 @@ package gateway
 import (
 	"container/list"
 	"errors"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -225,6 +223,7 @@ type Query struct {
 	Group    string // "" means all
 	Listener string // "" means all
 	Prefix   string // of the id
+	Search   string // in id, address, groups or the values of attributes, in whatever case; "" means all
 	After    string // only ids behind this one
 	Limit    int    // how many at most
 }
@@ -232,45 +231,21 @@ type Query struct {
 // Devices returns the devices that a query selects, in the order of their ids, and
 // whether there are more.
 func (g *Gateway) Devices(q Query) (page []Device, more bool) {
-	for from := max(q.After, q.Prefix); ; {
-		if page, more, from = g.lookThrough(q, page, from); from == "" {
-			return page, more
-		}
+	conf := g.settings.Load()
+	for from, on := max(q.After, q.Prefix), true; on && !more; {
+		from, on = g.eachOf(q, conf, from, func(d *device) bool {
+			if more = len(page) == q.Limit; !more {
+				page = append(page, g.lookLocked(d, conf))
+			}
+			return !more
+		})
 	}
+	return page, more
 }
 
 // maxLook is how many devices are looked at while all else waits for the registry: selecting few
 // among many takes longer.
 const maxLook = 1024
-
-// lookThrough adds devices to a page, from an id on. Where next is not empty, those from there on
-// are still to be looked at.
-func (g *Gateway) lookThrough(q Query, page []Device, from string) (_ []Device, more bool, next string) {
-	conf := g.settings.Load()
-	r := &g.registry
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.trimLocked(conf, time.Now())
-	looked := 0
-	for d := range r.order.from(from) {
-		if looked++; looked > maxLook {
-			return page, false, d.id
-		}
-		switch {
-		case !strings.HasPrefix(d.id, q.Prefix):
-			return page, false, ""
-		case d.id == q.After:
-		case q.Online != nil && *q.Online != (d.session != nil):
-		case q.Listener != "" && q.Listener != d.listener:
-		case q.Group != "" && !slices.Contains(d.groups, q.Group) && !slices.Contains(conf.groups[d.id], q.Group):
-		case len(page) == q.Limit:
-			return page, true, ""
-		default:
-			page = append(page, g.lookLocked(d, conf))
-		}
-	}
-	return page, false, ""
-}
 
 // Device returns what is known of a device.
 func (g *Gateway) Device(id string) (Device, error) {

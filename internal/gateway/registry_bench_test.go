@@ -62,4 +62,14 @@ func BenchmarkDevices(b *testing.B) {
 			g.Devices(Query{Group: "nobody", Limit: 100})
 		}
 	})
+	b.Run("most frames", func(b *testing.B) {
+		for b.Loop() {
+			g.Rank(first, Ranking{By: ByFramesIn, Descending: true})
+		}
+	})
+	b.Run("found", func(b *testing.B) {
+		for b.Loop() {
+			g.Rank(Query{Search: "1234", Limit: 100}, Ranking{})
+		}
+	})
 }

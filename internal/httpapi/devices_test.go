@@ -86,6 +86,65 @@ func TestListDevices(t *testing.T) {
 	})
 }
 
+// A list can be searched and ranked, and any part of it asked for.
+func TestRankDevices(t *testing.T) {
+	conf := gateway.Config{
+		Groups:     map[string][]string{"North Hall": {"b2"}},
+		Attributes: map[string]map[string]string{"b3": {"place": "Roof"}},
+	}
+	bubble(t, conf, httpapi.Config{}, func(t *testing.T, s *site) {
+		for i := range 5 {
+			c := s.board(longwire.Hello{ID: fmt.Sprint("b", i), Attributes: map[string]string{"place": "cellar", "n": fmt.Sprint(i)}}, nil)
+			for range (i * 3) % 5 { // 0 3 1 4 2
+				if err := c.Push(t.Context(), 0x10, 1); err != nil {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(time.Second)
+		}
+		gone := s.board(named("c:1"), nil)
+		gone.Close(longwire.ReasonClosed)
+		synctest.Wait()
+		for query, want := range map[string]string{
+			"?sort=id":                     "b0 b1 b2 b3 b4 c:1, 6",
+			"?sort=-id":                    "c:1 b4 b3 b2 b1 b0, 6",
+			"?sort=-id&limit=2&offset=1":   "b4 b3, 6",
+			"?offset=4":                    "b4 c:1, 6",
+			"?offset=6":                    ", 6",
+			"?offset=60":                   ", 6",
+			"?sort=frames_in":              "b0 c:1 b2 b4 b1 b3, 6",
+			"?sort=-frames_in&online=true": "b3 b1 b4 b2 b0, 5",
+			"?sort=-bytes_in&limit=1":      "b3, 6",
+			"?sort=online":                 "c:1 b0 b1 b2 b3 b4, 6",
+			"?sort=-since&limit=3":         "b4 b3 b2, 6",
+			"?sort=-epoch&limit=2":         "c:1 b4, 6",
+			"?sort=-last_seen&limit=1":     "c:1, 6",
+			"?sort=listener":               "b0 b1 b2 b3 b4 c:1, 6",
+			"?search=B3":                   "b3, 1",
+			"?search=north+h":              "b2, 1",
+			"?search=roof":                 "b3, 1",
+			"?search=CELLAR&sort=-id":      "b4 b2 b1 b0, 4", // the operator's word replaces that of b3
+			"?search=127.0.0.1":            "b0 b1 b2 b3 b4 c:1, 6",
+			"?search=nobody":               ", 0",
+			"?search=b&prefix=b4&listener=boards&offset=0": "b4, 1",
+		} {
+			got := s.want(200, "GET", "/v1/devices"+query, "")
+			if is := fmt.Sprintf("%s, %v", strings.Join(ids(got), " "), got["total"]); is != want || got["next"] != "" {
+				t.Errorf("%q: %v, want %s", query, is, want)
+			}
+		}
+		for query, detail := range map[string]string{
+			"?sort=colour":                        `"query.sort"`,
+			"?sort=--id":                          `"query.sort"`,
+			"?offset=-1":                          `"query.offset"`,
+			"?offset=1&cursor=" + cursor("b1"):    "use offset",
+			"?search=" + strings.Repeat("x", 129): `"query.search"`,
+		} {
+			s.wantProblem(400, detail, "GET", "/v1/devices"+query, "")
+		}
+	})
+}
+
 func cursor(id string) string { return base64.RawURLEncoding.EncodeToString([]byte(id)) }
 
 func TestDevice(t *testing.T) {
