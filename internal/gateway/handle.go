@@ -46,7 +46,7 @@ func (s *session) answered(m *longwire.Message, answer any, err error) {
 		return
 	}
 	e, _ := answer.(longwire.Envelope)
-	if e == (longwire.Envelope{}) && err == nil && s.port.g.settings.Load().Frames <= 0 { // as a rule
+	if e == (longwire.Envelope{}) && err == nil && !s.port.g.isRecorded(s.device.Load()) { // as a rule
 		s.count(len(plainAnswer) + len(m.DataType()) + len(m.Key()))
 		return
 	}

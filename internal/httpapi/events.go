@@ -61,6 +61,16 @@ func (s *Server) events(_ context.Context, in *eventsInput) (*huma.StreamRespons
 		}
 		after = min(n, after) // it may be of a gateway whose clock was ahead
 	}
+	return s.stream(func(ctx context.Context, out *eventWriter) {
+		reader := s.g.Events(after)
+		reader.Device = in.Device
+		s.writeEvents(ctx, out, reader, &f)
+	})
+}
+
+// stream responds with events that write writes, until it returns. It must when its context ends: the
+// reader has gone, or the server stops.
+func (s *Server) stream(write func(ctx context.Context, out *eventWriter)) (*huma.StreamResponse, error) {
 	if s.streams.Add(1) > maxStreams {
 		s.streams.Add(-1)
 		return nil, newProblem(http.StatusServiceUnavailable, "There are %d event streams, and no more at a time.", maxStreams)
@@ -68,28 +78,24 @@ func (s *Server) events(_ context.Context, in *eventsInput) (*huma.StreamRespons
 	return &huma.StreamResponse{Body: func(c huma.Context) {
 		defer s.streams.Add(-1)
 		r, w := humago.Unwrap(c)
-		reader := s.g.Events(after)
-		reader.Device = in.Device
-		s.stream(w, r, reader, &f)
+		h := w.Header()
+		h.Set("Content-Type", "text/event-stream")
+		h.Set("X-Accel-Buffering", "no") // tells nginx not to collect them
+		if r.Method == http.MethodHead {
+			return
+		}
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		defer context.AfterFunc(s.stopping, cancel)()
+		out := &eventWriter{w: w, rc: http.NewResponseController(w)}
+		out.buf.WriteString(": events follow\n\n")
+		write(ctx, out)
 	}}, nil
 }
 
-// stream writes events until the reader has gone, takes nothing for a while, or the server
-// stops. It holds nothing for the reader but a few events: the others wait in the
-// gateway, once for all.
-func (s *Server) stream(w http.ResponseWriter, r *http.Request, reader *gateway.EventReader, f *filter) {
-	h := w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("X-Accel-Buffering", "no") // tells nginx not to collect them
-	if r.Method == http.MethodHead {
-		return
-	}
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	defer context.AfterFunc(s.stopping, cancel)()
-
-	out := &eventWriter{w: w, rc: http.NewResponseController(w)}
-	out.buf.WriteString(": events follow\n\n")
+// writeEvents writes events until the reader takes nothing for a while, or ctx ends. It holds
+// nothing for the reader but a few events: the others wait in the gateway, once for all.
+func (s *Server) writeEvents(ctx context.Context, out *eventWriter, reader *gateway.EventReader, f *filter) {
 	for out.flush() == nil {
 		wait, cancelWait := context.WithDeadline(ctx, out.written.Add(keepAlive))
 		events, missed, _ := reader.Next(wait, streamBatch)
@@ -97,15 +103,13 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, reader *gateway.
 		if ctx.Err() != nil {
 			return
 		}
-		if missed > 0 {
-			fmt.Fprintf(&out.buf, "event: lost\ndata: {\"count\":%d}\n\n", missed)
-		}
+		out.lost(missed)
 		for i := range events {
 			e := &events[i]
 			if !f.pass(e) {
 				continue
 			}
-			out.add(e)
+			out.add(e.ID, string(e.Name), e)
 			if out.buf.Len() >= flushAt && out.flush() != nil {
 				return
 			}
@@ -125,10 +129,18 @@ type eventWriter struct {
 	written time.Time
 }
 
-func (out *eventWriter) add(e *gateway.Event) {
-	fmt.Fprintf(&out.buf, "id: %d\nevent: %s\ndata: ", e.ID, e.Name)
-	writeJSON(&out.buf, e)
+// add adds an event, whose data is v as JSON.
+func (out *eventWriter) add(id uint64, name string, v any) {
+	fmt.Fprintf(&out.buf, "id: %d\nevent: %s\ndata: ", id, name)
+	writeJSON(&out.buf, v)
 	out.buf.WriteByte('\n')
+}
+
+// lost adds that there have been others, if there have.
+func (out *eventWriter) lost(count uint64) {
+	if count > 0 {
+		fmt.Fprintf(&out.buf, "event: lost\ndata: {\"count\":%d}\n\n", count)
+	}
 }
 
 // flush writes what has been added, if the reader takes it in time.

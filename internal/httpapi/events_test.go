@@ -35,7 +35,13 @@ type event struct {
 
 func (s *site) listen(query string, change ...func(*http.Request)) *stream {
 	s.t.Helper()
-	r := s.request("GET", "/v1/events"+query, "")
+	return s.read("/v1/events"+query, change...)
+}
+
+// read begins to read a stream.
+func (s *site) read(path string, change ...func(*http.Request)) *stream {
+	s.t.Helper()
+	r := s.request("GET", path, "")
 	for _, f := range change {
 		f(r)
 	}

@@ -74,6 +74,7 @@ func TestOpenAPIIsWhole(t *testing.T) {
 			"GET /v1/devices/{id}/commands",
 			"GET /v1/devices/{id}/commands/{cid}",
 			"GET /v1/devices/{id}/frames",
+			"GET /v1/devices/{id}/trace",
 			"GET /v1/events",
 			"GET /v1/session",
 			"GET /v1/store",

@@ -44,6 +44,7 @@ func (s *Server) routes() error {
 	add(s, "GET /v1/devices/{id}", "getDevice", "What is known of a device", s.showDevice, 200, 404)
 	add(s, "DELETE /v1/devices/{id}/connection", "disconnectDevice", "End the connection of a device; it may come back at once", s.kickDevice, 204, 404, 409)
 	add(s, "GET /v1/devices/{id}/frames", "listFrames", "The latest frames from and to a device", s.showFrames, 200, 404)
+	add(s, "GET /v1/devices/{id}/trace", "traceDevice", "The frames from and to a device as they go, as server-sent events", s.trace, 200, 400, 404, 503)
 	add(s, "POST /v1/devices/{id}/ask", "ask", "Ask a device, and wait for its answer", s.ask, 200, 400, 404, 408, 409, 413, 415, 429, 503, 504)
 	add(s, "POST /v1/devices/{id}/push", "push", "Tell a device something that needs no answer", s.push, 202, 400, 404, 408, 409, 413, 415, 503, 504)
 	add(s, "POST /v1/broadcast", "broadcast", "Tell many devices something, without waiting for any", s.broadcast, 200, 400, 408, 413, 415, 503)
@@ -160,6 +161,13 @@ func (s *Server) describe() {
 		Properties: map[string]*huma.Schema{"count": {Type: huma.TypeInteger}},
 		Required:   []string{"count"},
 	}
+	stream := func(about string, events ...*huma.Schema) map[string]*huma.MediaType {
+		return map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{
+			Type:        huma.TypeArray,
+			Description: "Each item is one event, in the text form of server-sent events. " + about + " An event named lost says how many there have been that are not remembered any more. A line that is a comment comes after 15 seconds without an event.",
+			Items:       &huma.Schema{OneOf: events},
+		}}}
+	}
 	one := func(name string, data *huma.Schema) *huma.Schema {
 		return &huma.Schema{
 			Title: name,
@@ -172,13 +180,10 @@ func (s *Server) describe() {
 			Required: []string{"event", "data"},
 		}
 	}
-	doc.Paths["/v1/events"].Get.Responses["200"].Content = map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{
-		Type:        huma.TypeArray,
-		Description: "Each item is one event, in the text form of server-sent events. An event named lost says how many there have been that are not remembered any more. A line that is a comment comes after 15 seconds without an event.",
-		Items: &huma.Schema{OneOf: []*huma.Schema{
-			one(string(gateway.EventMessage), event), one(string(gateway.EventConnect), event), one(string(gateway.EventDisconnect), event), one(string(gateway.EventCommand), event), one("lost", lost),
-		}},
-	}}}
+	doc.Paths["/v1/events"].Get.Responses["200"].Content = stream("They tell what happens.",
+		one(string(gateway.EventMessage), event), one(string(gateway.EventConnect), event), one(string(gateway.EventDisconnect), event), one(string(gateway.EventCommand), event), one("lost", lost))
+	doc.Paths["/v1/devices/{id}/trace"].Get.Responses["200"].Content = stream("Each is a frame; logins and pings are not among them. While somebody reads, the data of the device's frames is remembered too.",
+		one("frame", schemas.Schema(reflect.TypeFor[gateway.Frame](), true, "")), one("lost", lost))
 }
 
 // orNull says that a field may be null, which huma cannot of objects.
