@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -340,3 +341,22 @@ func (g *Gateway) TypeOf(name string) (longwire.Type, error) {
 
 // TypeName returns what the configuration calls a type, "" if nothing.
 func (g *Gateway) TypeName(t longwire.Type) string { return g.settings.Load().of(t).name }
+
+// A NamedType is a type of messages that the configuration has a name for.
+type NamedType struct {
+	Type  longwire.Type `json:"type"`
+	Name  string        `json:"name"`
+	Store bool          `json:"store" doc:"its messages are kept"`
+}
+
+// NamedTypes returns the types that have a name, in the order of their numbers.
+func (g *Gateway) NamedTypes() []NamedType {
+	types := []NamedType{}
+	for t, how := range g.settings.Load().byType {
+		if how.name != "" {
+			types = append(types, NamedType{Type: t, Name: how.name, Store: how.store})
+		}
+	}
+	slices.SortFunc(types, func(a, b NamedType) int { return cmp.Compare(a.Type, b.Type) })
+	return types
+}

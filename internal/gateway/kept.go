@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/longwire/longwire/internal/queue"
 	"github.com/longwire/longwire/internal/store"
@@ -110,35 +111,70 @@ func (r *EventReader) fromLog(ctx context.Context, first uint64, limit int) (eve
 // find returns the place in the log of the last event whose id is at most after. Missed is 1 where
 // events behind it have been there and are not any more.
 func (f *feed) find(ctx context.Context, after uint64) (place, missed uint64, err error) {
+	place, none, err := f.search(ctx, func(r *store.Record) bool { return eventID(r) <= after })
+	if none && after > 0 && place > 0 {
+		missed = 1
+	}
+	return place, missed, err
+}
+
+// search returns the place in the log of the last event that is before something, which those in
+// front of it are too. None is true when there is no such event; the place is then that in front
+// of the oldest.
+func (f *feed) search(ctx context.Context, before func(*store.Record) bool) (place uint64, none bool, err error) {
 	oldest, err := f.log.Read(ctx, "", 0, 1)
 	if err != nil || len(oldest) == 0 {
-		return 0, 0, err
+		return 0, true, err
 	}
-	low := oldest[0].Seq - 1 // its events have smaller ids, or are none
-	if eventID(&oldest[0]) > after {
-		if after > 0 && low > 0 {
-			missed = 1
-		}
-		return low, missed, nil
+	low := oldest[0].Seq - 1
+	if !before(&oldest[0]) {
+		return low, true, nil
 	}
-	high, err := f.log.Last(ctx) // its successors have larger ids, or are none
+	high, err := f.log.Last(ctx) // its successors are not before it, or are none
 	if err != nil {
-		return 0, 0, err
+		return 0, false, err
 	}
 	for low < high {
 		middle := low + (high-low)/2
 		records, err := f.log.Read(ctx, "", middle, 1)
 		if err != nil {
-			return 0, 0, err
+			return 0, false, err
 		}
 		switch {
-		case len(records) == 0 || records[0].Seq > high || eventID(&records[0]) > after:
+		case len(records) == 0 || records[0].Seq > high || !before(&records[0]):
 			high = middle
 		default:
 			low = records[0].Seq
 		}
 	}
-	return low, 0, nil
+	return low, false, nil
+}
+
+// EventBefore returns the id of the last event before a time, 0 when all that are remembered or kept
+// happened later.
+func (g *Gateway) EventBefore(ctx context.Context, at time.Time) (id uint64, err error) {
+	f := &g.events
+	f.mu.Lock()
+	if f.log == nil || f.first < f.next && f.ring[f.first%keepEvents].At.Before(at) {
+		defer f.mu.Unlock()
+		for n := f.first; n < f.next && f.ring[n%keepEvents].At.Before(at); n++ {
+			id = n
+		}
+		return id, nil
+	}
+	f.mu.Unlock()
+	place, none, err := f.search(ctx, func(r *store.Record) bool {
+		e := decodeEvent(r)
+		return e != nil && e.At.Before(at)
+	})
+	if err != nil || none {
+		return 0, err
+	}
+	records, err := f.log.Read(ctx, "", place-1, 1)
+	if err != nil || len(records) == 0 {
+		return 0, err
+	}
+	return eventID(&records[0]), nil
 }
 
 // lastKept returns the id of the last event on disk, 0 where there is none.

@@ -349,6 +349,31 @@ func TestEventsOfThePast(t *testing.T) {
 			}
 		}
 	}
+	// A time leads to the same place as an id, on disk and in memory.
+	for _, i := range []int{1, 39, 40, 79, 119} {
+		id, err := k.EventBefore(t.Context(), events[i].At)
+		if got, _ := k.all(id, 1, stored); err != nil || got[0].At.Before(events[i].At) || got[0].ID > ids[i] {
+			t.Errorf("since event %d: %s, %v", i, got[0].Data, err)
+		}
+		if i > 0 && id < ids[i-1] && events[i-1].At.Before(events[i].At) {
+			t.Errorf("since event %d: begins behind %d, before %d", i, id, ids[i-1])
+		}
+	}
+	if id, err := k.EventBefore(t.Context(), events[0].At.Add(-time.Hour)); id != 0 || err != nil {
+		t.Errorf("long ago: %d, %v", id, err)
+	}
+	if id, err := k.EventBefore(t.Context(), time.Now().Add(time.Hour)); id != k.LastEvent() || err != nil {
+		t.Errorf("in an hour: %d, %v, want %d", id, err, k.LastEvent())
+	}
+	now := time.Now()
+	c.Ask(t.Context(), 8, "later", nil)
+	id, err := k.EventBefore(t.Context(), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := k.all(id, 1, func(Event) bool { return true }); got[0].Type == nil || *got[0].Type != 8 {
+		t.Errorf("since a moment ago: %+v", got[0])
+	}
 	// What is not kept is remembered for a while, and its loss is told.
 	began := k.LastEvent()
 	for range 10 {

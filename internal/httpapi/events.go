@@ -6,7 +6,9 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -25,27 +27,38 @@ const (
 type eventsInput struct {
 	LastEventID string `header:"Last-Event-ID" doc:"the id of the last event that was read: those behind it follow. Counts before from"`
 	From        string `query:"from" doc:"the same, for those who cannot set a header; 0 means all that are remembered or kept. If neither is said, only what happens from now on"`
+	Since       string `query:"since" doc:"a time: only what happened then or later, remembered or kept. Last-Event-ID counts before it; not together with from" example:"2026-11-22T15:36:09Z"`
 	Device      string `query:"device" doc:"only events of this device"`
 	Type        string `query:"type" doc:"only messages of this type, a number or a name"`
-	Name        string `query:"name" enum:"message,connect,disconnect,command" doc:"only events with this name"`
+	Name        string `query:"name" maxLength:"64" doc:"only events with this name: message, connect, disconnect or command, or several of them with commas" example:"connect,disconnect"`
 }
 
 // A filter says which events a stream has. Zero fields let all pass.
 type filter struct {
 	device string
-	name   gateway.EventName
+	names  []gateway.EventName // nil means all
 	typed  bool
 	kind   longwire.Type
 }
 
 func (f *filter) pass(e *gateway.Event) bool {
 	return (f.device == "" || f.device == e.Device) &&
-		(f.name == "" || f.name == e.Name) &&
+		(f.names == nil || slices.Contains(f.names, e.Name)) &&
 		(!f.typed || e.Type != nil && *e.Type == f.kind)
 }
 
-func (s *Server) events(_ context.Context, in *eventsInput) (*huma.StreamResponse, error) {
-	f := filter{device: in.Device, name: gateway.EventName(in.Name)}
+func (s *Server) events(ctx context.Context, in *eventsInput) (*huma.StreamResponse, error) {
+	f := filter{device: in.Device}
+	if in.Name != "" {
+		for name := range strings.SplitSeq(in.Name, ",") {
+			switch n := gateway.EventName(name); n {
+			case gateway.EventMessage, gateway.EventConnect, gateway.EventDisconnect, gateway.EventCommand:
+				f.names = append(f.names, n)
+			default:
+				return nil, newProblem(http.StatusBadRequest, "The name of an event is message, connect, disconnect or command; write several with commas between.")
+			}
+		}
+	}
 	if in.Type != "" {
 		t, err := s.readType(in.Type)
 		if err != nil {
@@ -53,19 +66,40 @@ func (s *Server) events(_ context.Context, in *eventsInput) (*huma.StreamRespons
 		}
 		f.typed, f.kind = true, t
 	}
-	after := s.g.LastEvent()
-	if from := cmp.Or(in.LastEventID, in.From); from != "" {
-		n, err := strconv.ParseUint(from, 10, 64)
-		if err != nil {
-			return nil, newProblem(http.StatusBadRequest, "The id of an event is a number.")
-		}
-		after = min(n, after) // it may be of a gateway whose clock was ahead
+	after, err := s.whereFrom(ctx, in)
+	if err != nil {
+		return nil, err
 	}
 	return s.stream(func(ctx context.Context, out *eventWriter) {
 		reader := s.g.Events(after)
 		reader.Device = in.Device
 		s.writeEvents(ctx, out, reader, &f)
 	})
+}
+
+// whereFrom returns the id of the event behind which a stream begins.
+func (s *Server) whereFrom(ctx context.Context, in *eventsInput) (after uint64, err error) {
+	last := s.g.LastEvent()
+	switch from := cmp.Or(in.LastEventID, in.From); {
+	case in.From != "" && in.Since != "":
+		return 0, newProblem(http.StatusBadRequest, "Since and from are two ways to say where to begin; choose one of them.")
+	case from != "":
+		n, err := strconv.ParseUint(from, 10, 64)
+		if err != nil {
+			return 0, newProblem(http.StatusBadRequest, "The id of an event is a number.")
+		}
+		return min(n, last), nil // it may be of a gateway whose clock was ahead
+	case in.Since != "":
+		at, err := time.Parse(time.RFC3339Nano, in.Since)
+		if err != nil {
+			return 0, newProblem(http.StatusBadRequest, "Since is a time, as in 2026-11-22T15:36:09Z.")
+		}
+		if after, err = s.g.EventBefore(ctx, at); err != nil {
+			return 0, s.fail(ctx, err)
+		}
+		return after, nil
+	}
+	return last, nil
 }
 
 // stream responds with events that write writes, until it returns. It must when its context ends: the

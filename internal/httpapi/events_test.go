@@ -151,25 +151,45 @@ func TestEvents(t *testing.T) {
 		s.listen("?from="+first.id+"&name=message").want("message", map[string]any{"type": 31})
 		s.listen("?from="+first.id, header("Last-Event-ID", second.id)).want("message", map[string]any{"type": 33})
 		s.listen("?from=0").want("connect", nil)
+		both := s.listen("?from=" + second.id + "&name=disconnect,connect")
+		both.want("disconnect", map[string]any{"device": "b"})
+		time.Sleep(time.Second)
+		s.listen("?since="+time.Now().Add(-time.Hour).UTC().Format(time.RFC3339Nano)).want("connect", nil)
+		since := s.listen("?since=" + time.Now().UTC().Format(time.RFC3339Nano))
 		s.listen("?from=0&device=a").want("connect", map[string]any{"device": "a"})
 		future := s.listen("?from=18446744073709551615")
 		b2 := s.board(named("b"), nil)
+		both.want("connect", nil)
+		since.want("connect", nil)
+		since.want("connect", map[string]any{"device": "b"})
 		future.want("connect", nil)
 		future.want("connect", map[string]any{"device": "b"})
 		b2.Close(longwire.ReasonClosed)
 		gone.want("disconnect", map[string]any{"device": "b"})
 
 		for query, detail := range map[string]string{
-			"?from=-1":         "id of an event",
-			"?from=x":          "id of an event",
-			"?type=blue":       "blue",
-			"?type=0xff01":     "longwire's own",
-			"?name=everything": `"query.name"`,
-			"?typ=1":           `"query.typ"`,
+			"?from=-1":                           "id of an event",
+			"?from=x":                            "id of an event",
+			"?type=blue":                         "blue",
+			"?type=0xff01":                       "longwire's own",
+			"?name=everything":                   "is message, connect",
+			"?name=message,":                     "is message, connect",
+			"?since=yesterday":                   "is a time",
+			"?since=2026-11-22T15:36:09Z&from=1": "two ways",
+			"?typ=1":                             `"query.typ"`,
 		} {
 			s.wantProblem(400, detail, "GET", "/v1/events"+query, "")
 		}
 		s.wantProblem(400, "id of an event", "GET", "/v1/events", "", header("Last-Event-ID", "1 2"))
+	})
+}
+
+func TestTypes(t *testing.T) {
+	types := []gateway.Type{{Name: "reading", Type: 32, Store: true}, {Type: 7}, {Name: "status", Type: 16}}
+	bubble(t, gateway.Config{Types: types}, httpapi.Config{}, func(t *testing.T, s *site) {
+		if got := fmt.Sprint(s.want(200, "GET", "/v1/types", "")); got != "map[types:[map[name:status store:false type:16] map[name:reading store:true type:32]]]" {
+			t.Error(got)
+		}
 	})
 }
 

@@ -78,6 +78,7 @@ func TestOpenAPIIsWhole(t *testing.T) {
 			"GET /v1/events",
 			"GET /v1/session",
 			"GET /v1/store",
+			"GET /v1/types",
 			"POST /v1/broadcast",
 			"POST /v1/commands",
 			"POST /v1/devices/{id}/ask",

@@ -53,6 +53,7 @@ func (s *Server) routes() error {
 	add(s, "GET /v1/devices/{id}/commands/{cid}", "getCommand", "What has become of a command", s.showCommand, 200, 400, 404, 503)
 	add(s, "DELETE /v1/devices/{id}/commands/{cid}", "cancelCommand", "Call a command back that is not with its device", s.cancelCommand, 200, 404, 409, 503, 507)
 	add(s, "POST /v1/commands", "putCommands", "Have a command wait for each of many devices", s.putCommands, 202, 400, 408, 413, 415, 503, 507)
+	add(s, "GET /v1/types", "listTypes", "The types of messages that have a name", s.listTypes, 200)
 	add(s, "GET /v1/store", "getStore", "What is kept, and how that fares", s.showStore, 200, 503)
 	add(s, "GET /v1/events", "streamEvents", "What happens, as server-sent events", s.events, 200, 400, 503)
 	add(s, "GET /v1/session", "getSession", "Whether a token is needed, and whose this request has", s.showSession, 200)
