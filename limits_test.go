@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"runtime"
 	"sync"
@@ -85,6 +86,18 @@ func TestTooManyConnectionsFromOneAddress(t *testing.T) {
 		from("127.0.0.1").wantGone()
 		from("127.0.0.2").here()
 		b.wantClosed(longwire.ReasonTooMany, 1)
+	}
+}
+
+// What is in force can be asked for before and while the server serves.
+func TestLimitsInForce(t *testing.T) {
+	s := &longwire.Server{Config: &longwire.Config{Limits: longwire.Limits{Conns: 10, Unsent: -1}}}
+	if l := s.Limits(); l.Conns != 10 || l.Unsent != math.MaxInt || l.Strangers != 1000 || l.Waiting <= 0 || l.Waiting > 256<<20 || l.Handlers != 0 {
+		t.Errorf("%+v", l)
+	}
+	s = &longwire.Server{Config: &longwire.Config{MaxFrame: 1}}
+	if l := s.Limits(); l != (longwire.Limits{}) {
+		t.Errorf("%+v", l)
 	}
 }
 

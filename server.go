@@ -226,6 +226,17 @@ func (s *Server) Stats() Stats {
 	return e.readStats()
 }
 
+// Limits returns the limits in force: those of Config, with the defaults in place of zeros, and
+// math.MaxInt for the number or bytes of what has no limit. It may be called at any time. Where
+// Config is wrong, which Serve says, it returns zeros.
+func (s *Server) Limits() Limits {
+	e, err := s.endpoint()
+	if err != nil {
+		return Limits{}
+	}
+	return e.Limits
+}
+
 // Shutdown ends the server in good order: it accepts no more, and one connection after
 // another, at most 1,000 in a second where ctx leaves the time, it tells peers that
 // understand goaway to come back later, lets handlers and questions in progress
