@@ -87,8 +87,10 @@ func (g *Gateway) Ask(ctx context.Context, id string, q Question) (*Answer, erro
 	began := time.Now()
 	answer, err := g.ask(ctx, s, q)
 	err = g.explain(err, ErrNoAnswer)
+	took := time.Since(began)
+	g.history.asked(err, took)
 	if g.Asked != nil {
-		g.Asked(err, time.Since(began))
+		g.Asked(err, took)
 	}
 	return answer, err
 }

@@ -39,10 +39,12 @@ type Gateway struct {
 	ports    []*port
 	registry registry
 	events   feed
-	store    *store.Store  // nil when nothing is kept
-	devices  *store.Log    // nil without a store
-	queue    *queue.Queue  // nil without a store
-	deliver  *delivery     // nil when there is none
+	store    *store.Store // nil when nothing is kept
+	devices  *store.Log   // nil without a store
+	queue    *queue.Queue // nil without a store
+	deliver  *delivery    // nil when there is none
+	started  time.Time
+	history  history
 	drain    chan struct{} // closed by Drain
 	draining sync.Once
 
@@ -74,7 +76,7 @@ func New(c *Config, logger *slog.Logger) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{log: logger, drain: make(chan struct{}), storeTrouble: rate.Sometimes{Interval: 10 * time.Second}}
+	g := &Gateway{log: logger, started: time.Now(), drain: make(chan struct{}), storeTrouble: rate.Sometimes{Interval: 10 * time.Second}}
 	g.settings.Store(conf)
 	g.registry.byID = make(map[string]*device)
 	g.events.init(0, time.Now())
@@ -117,6 +119,7 @@ func (g *Gateway) Serve(stop, abort context.Context) error {
 	}
 	background, end := context.WithCancel(context.WithoutCancel(stop))
 	var tasks sync.WaitGroup
+	tasks.Go(func() { g.sample(background) })
 	if g.store != nil {
 		g.startStore(background, &tasks)
 	}
@@ -245,11 +248,16 @@ func (g *Gateway) closeServices(s *settings) {
 
 // Stats is what the gateway has counted.
 type Stats struct {
+	Started       time.Time
 	Listeners     map[string]ListenerStats
 	Devices       int // that are known
 	Online        int
 	ForwardFailed int64 // messages that the user's service has not answered
 	NotKept       int64 // events that could not be kept
+	Asks          int64 // that have ended
+	AsksFailed    int64 // of them, those that were not answered
+	Memory        int64 // bytes that the program has
+	MemoryLimit   int64 // GOMEMLIMIT; 0 means that there is none
 
 	Commands *queue.Counts  // nil when nothing is kept
 	Store    *store.Stats   // nil when nothing is kept
@@ -260,13 +268,24 @@ type Stats struct {
 // ListenerStats is what has been counted on a listener.
 type ListenerStats struct {
 	longwire.Stats
+	Address       string
+	Limits        longwire.Limits // math.MaxInt means none
 	LoginsRefused int64
 	Takeovers     int64
 }
 
 // Stats returns what the gateway has counted.
 func (g *Gateway) Stats() Stats {
-	s := Stats{Listeners: make(map[string]ListenerStats), ForwardFailed: g.forwardFailed.Load(), NotKept: g.events.lost.Load()}
+	s := Stats{
+		Started:       g.started,
+		Listeners:     make(map[string]ListenerStats),
+		ForwardFailed: g.forwardFailed.Load(),
+		NotKept:       g.events.lost.Load(),
+		Asks:          g.history.asks.Load(),
+		AsksFailed:    g.history.failed.Load(),
+		Memory:        memoryUsed(),
+		MemoryLimit:   memoryLimit(),
+	}
 	if g.store != nil {
 		counts, kept := g.queue.Counts(), g.store.Stats()
 		s.Commands, s.Store, s.Refusing = &counts, &kept, g.store.Err()
@@ -275,7 +294,13 @@ func (g *Gateway) Stats() Stats {
 		s.Delivery = g.deliver.stats()
 	}
 	for _, p := range g.ports {
-		s.Listeners[p.name] = ListenerStats{p.srv.Stats(), p.refused.Load(), p.takeovers.Load()}
+		s.Listeners[p.name] = ListenerStats{
+			Stats:         p.srv.Stats(),
+			Address:       p.settings().Socket.Addr().String(),
+			Limits:        p.srv.Limits(),
+			LoginsRefused: p.refused.Load(),
+			Takeovers:     p.takeovers.Load(),
+		}
 	}
 	g.registry.mu.Lock()
 	defer g.registry.mu.Unlock()
