@@ -297,7 +297,9 @@ func TestBodies(t *testing.T) {
 	_, err10 := c.Command(ctx, "m", "c", time.Second)
 	_, err11 := c.CancelCommand(ctx, "m", "c")
 	_, err12 := c.Store(ctx)
-	if err := errors.Join(err, err2, err3, err4, err5, err6, err7, err8, err9, err10, err11, err12, c.Drain(ctx), c.Kick(ctx, "m")); err != nil {
+	_, err13 := c.Stats(ctx, time.Time{})
+	_, err14 := c.Stats(ctx, time.Date(2026, 1, 2, 3, 4, 5, 6, time.FixedZone("", 3600)))
+	if err := errors.Join(err, err2, err3, err4, err5, err6, err7, err8, err9, err10, err11, err12, err13, err14, c.Drain(ctx), c.Kick(ctx, "m")); err != nil {
 		t.Fatal(err)
 	}
 	if counts != (gateway.BroadcastCounts{Queued: 3, Full: 2, Misfit: 4, Away: 1}) || !slices.Equal(done.Applied, []string{"ack"}) || !slices.Equal(done.Restart, []string{"data"}) || placed.Queued != 3 {
@@ -316,6 +318,8 @@ func TestBodies(t *testing.T) {
 		`GET /v1/devices/m/commands/c?wait=1s `,
 		`DELETE /v1/devices/m/commands/c `,
 		`GET /v1/store `,
+		`GET /v1/stats `,
+		`GET /v1/stats?since=2026-01-02T02%3A04%3A05.000000006Z `,
 		`POST /v1/drain `,
 		`DELETE /v1/devices/m/connection `,
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -304,6 +305,11 @@ func TestStore(t *testing.T) {
 	}
 	if got["error"] != "" || got["free_bytes"].(float64) <= 0 || got["delivery"] != nil {
 		t.Errorf("%v", got)
+	}
+	stats := s.want(200, "GET", "/v1/stats", "")
+	short := stats["store"].(map[string]any)
+	if !reflect.DeepEqual(stats["commands"], got["commands"]) || short["error"] != "" || short["records"].(float64) < first["records"].(float64) || short["bytes"].(float64) <= 0 || short["free_bytes"].(float64) <= 0 {
+		t.Errorf("%v", stats)
 	}
 }
 

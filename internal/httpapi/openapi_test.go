@@ -77,6 +77,7 @@ func TestOpenAPIIsWhole(t *testing.T) {
 			"GET /v1/devices/{id}/trace",
 			"GET /v1/events",
 			"GET /v1/session",
+			"GET /v1/stats",
 			"GET /v1/store",
 			"GET /v1/types",
 			"POST /v1/broadcast",

@@ -55,6 +55,7 @@ func (s *Server) routes() error {
 	add(s, "POST /v1/commands", "putCommands", "Have a command wait for each of many devices", s.putCommands, 202, 400, 408, 413, 415, 503, 507)
 	add(s, "GET /v1/types", "listTypes", "The types of messages that have a name", s.listTypes, 200)
 	add(s, "GET /v1/store", "getStore", "What is kept, and how that fares", s.showStore, 200, 503)
+	add(s, "GET /v1/stats", "getStats", "What has been counted, and how the last hour has been", s.showStats, 200, 400)
 	add(s, "GET /v1/events", "streamEvents", "What happens, as server-sent events", s.events, 200, 400, 503)
 	add(s, "GET /v1/session", "getSession", "Whether a token is needed, and whose this request has", s.showSession, 200)
 	add(s, "POST /v1/session", "beginSession", "Have a browser keep a cookie that stands for a token", s.login, 204, 400, 401, 408, 409, 413, 415)
@@ -131,6 +132,10 @@ func (s *Server) describe() {
 	schemas.Map()["Device"].Properties["last_close"] = orNull(schemas.Map()["Device"].Properties["last_close"])
 
 	schemas.Map()["Keeping"].Properties["delivery"] = orNull(schemas.Map()["Keeping"].Properties["delivery"])
+	for _, field := range []string{"commands", "store", "delivery"} {
+		properties := schemas.Map()["Statistics"].Properties
+		properties[field] = orNull(properties[field])
+	}
 	for path, meaning := range map[string][2]string{
 		"/v1/devices/{id}/commands": {"The command has ended within wait, or an earlier request had the same Idempotency-Key", "The command is on disk"},
 		"/v1/commands":              {"No command is new: earlier requests had the same Idempotency-Key, or there is none for any device", "The commands are on disk"},
