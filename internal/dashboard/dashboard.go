@@ -10,9 +10,9 @@ import (
 	"embed"
 	"encoding/hex"
 	"io/fs"
-	"mime"
 	"net/http"
 	"path"
+	"strconv"
 	"strings"
 )
 
@@ -22,7 +22,7 @@ var web embed.FS
 // policy lets the page run its own scripts and talk to its own gateway, and nothing else: not
 // even a script of ours can make text into markup.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
-	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+	"font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
 // A file is one of the page's, as it is sent.
 type file struct {
@@ -32,22 +32,32 @@ type file struct {
 	zipped []byte // nil where that is not smaller
 }
 
-// Handler returns what serves the page.
+// Handler returns what serves the page. It answers GET and HEAD of any path, those that it
+// does not know with 404.
 func Handler() http.Handler {
+	pages, err := fs.Sub(web, "web")
+	if err != nil {
+		panic(err) // the files are in the binary
+	}
+	return handler(pages)
+}
+
+// handler reads and compresses all files, once.
+func handler(pages fs.FS) http.Handler {
 	files := make(map[string]*file)
-	err := fs.WalkDir(web, "web", func(name string, entry fs.DirEntry, err error) error {
+	err := fs.WalkDir(pages, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		data, err := web.ReadFile(name)
+		data, err := fs.ReadFile(pages, name)
 		if err != nil {
 			return err
 		}
-		files[strings.TrimPrefix(name, "web")] = newFile(name, data)
+		files["/"+name] = newFile(name, data)
 		return nil
 	})
 	if err != nil {
-		panic(err) // the files are in the binary
+		panic(err)
 	}
 	files["/"] = files["/index.html"]
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -62,9 +72,10 @@ func Handler() http.Handler {
 
 func newFile(name string, data []byte) *file {
 	sum := sha256.Sum256(data)
-	f := &file{kind: mime.TypeByExtension(path.Ext(name)), tag: `"` + hex.EncodeToString(sum[:12]) + `"`, plain: data}
-	if known, ok := kinds[path.Ext(name)]; ok {
-		f.kind = known // whatever the machine's own table says
+	// The tag is a weak one, as what is compressed has the same.
+	f := &file{kind: kinds[path.Ext(name)], tag: `W/"` + hex.EncodeToString(sum[:12]) + `"`, plain: data}
+	if f.kind == "" {
+		f.kind = "application/octet-stream"
 	}
 	var b bytes.Buffer
 	z, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // a level that there is
@@ -76,14 +87,20 @@ func newFile(name string, data []byte) *file {
 	return f
 }
 
+// kinds are those of files that a page has: the machine's own table may say anything.
 var kinds = map[string]string{
-	".html": "text/html; charset=utf-8",
-	".js":   "text/javascript; charset=utf-8",
-	".mjs":  "text/javascript; charset=utf-8",
-	".css":  "text/css; charset=utf-8",
-	".svg":  "image/svg+xml",
-	".txt":  "text/plain; charset=utf-8",
-	".md":   "text/plain; charset=utf-8",
+	".html":        "text/html; charset=utf-8",
+	".js":          "text/javascript; charset=utf-8",
+	".mjs":         "text/javascript; charset=utf-8",
+	".css":         "text/css; charset=utf-8",
+	".json":        "application/json",
+	".webmanifest": "application/manifest+json",
+	".svg":         "image/svg+xml",
+	".png":         "image/png",
+	".ico":         "image/x-icon",
+	".woff2":       "font/woff2",
+	".txt":         "text/plain; charset=utf-8",
+	".md":          "text/plain; charset=utf-8",
 }
 
 // serve answers a GET or HEAD. A browser may keep the file, and asks each time whether it
@@ -99,14 +116,28 @@ func (f *file) serve(w http.ResponseWriter, r *http.Request) {
 	h.Set("Vary", "Accept-Encoding")
 	h.Set("ETag", f.tag)
 	h.Set("Content-Type", f.kind)
-	data := f.plain
-	if f.zipped != nil && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
-		h.Set("Content-Encoding", "gzip")
-		data = f.zipped
-	}
-	if strings.Contains(r.Header.Get("If-None-Match"), f.tag) {
+	if strings.Contains(r.Header.Get("If-None-Match"), strings.TrimPrefix(f.tag, "W/")) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
+	data := f.plain
+	if f.zipped != nil && acceptsGzip(r.Header) {
+		h.Set("Content-Encoding", "gzip")
+		data = f.zipped
+	}
+	h.Set("Content-Length", strconv.Itoa(len(data))) // also of a HEAD
 	w.Write(data)
+}
+
+// acceptsGzip reports whether gzip is among what a client can read, and not with a weight of 0.
+func acceptsGzip(h http.Header) bool {
+	for one := range strings.SplitSeq(strings.Join(h.Values("Accept-Encoding"), ","), ",") {
+		name, weight, _ := strings.Cut(one, ";")
+		_, value, weighted := strings.Cut(weight, "=")
+		if strings.EqualFold(strings.TrimSpace(name), "gzip") {
+			q, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			return !weighted || err == nil && q > 0
+		}
+	}
+	return false
 }
