@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net"
@@ -47,6 +48,9 @@ type Server struct {
 // New returns the HTTP side of a gateway.
 func New(g *gateway.Gateway, c Config) (*Server, error) {
 	c.setDefaults()
+	if len(c.SessionSecret) < sha256.Size {
+		return nil, fmt.Errorf("httpapi: Config.SessionSecret: has %d bytes; it needs %d", len(c.SessionSecret), sha256.Size)
+	}
 	s := &Server{g: g, conf: c, mux: http.NewServeMux(), warn: rate.Sometimes{Interval: time.Second}}
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	if err := s.SetTokens(c.Tokens); err != nil {

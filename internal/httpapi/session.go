@@ -9,6 +9,8 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -22,6 +24,7 @@ const (
 	sessionCookie = "longwire_session"
 	sessionTime   = 12 * time.Hour
 	maxCookie     = 1024 // bytes of one that is looked at
+	maxCookies    = 4    // that are: a neighbour on the same domain may have set another, which comes first
 )
 
 // newSecret returns what sessions are signed with, when there is nothing that outlives the process.
@@ -55,11 +58,20 @@ func (s *Server) cookie(value string, maxAge int) http.Cookie {
 
 // session returns the name of the token that a request's cookie stands for.
 func (s *Server) session(r *http.Request, tokens map[string][sha256.Size]byte, now time.Time) (name string, right bool) {
-	c, err := r.Cookie(sessionCookie)
-	if err != nil || len(c.Value) > maxCookie {
+	cookies := r.CookiesNamed(sessionCookie)
+	for _, c := range cookies[:min(len(cookies), maxCookies)] {
+		if name, right = s.readSession(c.Value, tokens, now); right {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+func (s *Server) readSession(value string, tokens map[string][sha256.Size]byte, now time.Time) (name string, right bool) {
+	if len(value) > maxCookie {
 		return "", false
 	}
-	b, err := base64.RawURLEncoding.DecodeString(c.Value)
+	b, err := base64.RawURLEncoding.DecodeString(value)
 	if err != nil || len(b) < 8+sha256.Size {
 		return "", false
 	}
@@ -71,13 +83,21 @@ func (s *Server) session(r *http.Request, tokens map[string][sha256.Size]byte, n
 	return name, right
 }
 
-// crossOrigin refuses what a page of another site has a browser send. SameSite keeps the
-// cookie from most of that, but not from a neighbour's page on the same domain.
-var crossOrigin http.CrossOriginProtection
-
+// isOurPage reports whether a request is none that a page of another site has a browser send.
+// SameSite keeps the cookie from most of those, but not from a neighbour's page on the same
+// domain. A browser says which site's page it is or, over plain HTTP, the origin of what changes
+// something. What says neither is a program, or a browser that reads: then only our
+// own page can see what comes back.
 func isOurPage(r *http.Request) bool {
-	site := r.Header.Get("Sec-Fetch-Site")
-	return crossOrigin.Check(r) == nil && (site == "" || site == "same-origin" || site == "none")
+	if sites := r.Header.Values("Sec-Fetch-Site"); len(sites) > 0 {
+		return !slices.ContainsFunc(sites, func(site string) bool { return site != "same-origin" && site != "none" })
+	}
+	for _, origin := range r.Header.Values("Origin") {
+		if u, err := url.Parse(origin); err != nil || u.Host == "" || !strings.EqualFold(u.Host, r.Host) {
+			return false
+		}
+	}
+	return true
 }
 
 var notOurPage = newProblem(http.StatusForbidden, "The request comes from a page of another site.")

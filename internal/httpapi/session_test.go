@@ -1,6 +1,8 @@
 package httpapi_test
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/base64"
 	"fmt"
 	"net/http"
@@ -62,6 +64,19 @@ func TestSession(t *testing.T) {
 		s.wantProblem(403, "another site", "POST", "/v1/drain", "", cookie(c), header("Origin", "http://evil.example"))
 		s.wantProblem(403, "another site", "POST", "/v1/session", `{"token":"secret-2"}`, header("Origin", "http://evil.example"))
 
+		// What reads is refused as well, where all that a browser says is Origin.
+		for _, origin := range []string{"http://evil.example", "null", "http://" + httpAddr + ".evil.example", "http://127.0.0.1:1", "://", ""} {
+			s.wantProblem(403, "another site", "GET", "/v1/devices", "", cookie(c), header("Origin", origin))
+		}
+		s.want(200, "GET", "/v1/devices", "", cookie(c), header("Origin", "http://"+httpAddr))
+		// A proxy in front may have another Host; the browser knows better than the two.
+		s.want(200, "GET", "/v1/devices", "", cookie(c), header("Origin", "https://gateway.example"), header("Sec-Fetch-Site", "same-origin"))
+		for _, site := range []string{"same-site", "", "SAME-ORIGIN", "same-origin, none"} {
+			s.wantProblem(403, "another site", "GET", "/v1/devices", "", cookie(c), header("Origin", "http://"+httpAddr), header("Sec-Fetch-Site", site))
+		}
+		two := func(r *http.Request) { r.Header["Origin"] = []string{"http://" + httpAddr, "http://evil.example"} }
+		s.wantProblem(403, "another site", "GET", "/v1/devices", "", cookie(c), two)
+
 		// It ends when the browser is told to forget it, when its token is no more, and in time.
 		got := s.do("DELETE", "/v1/session", "", cookie(c))
 		if cleared := (&http.Response{Header: got.header}).Cookies(); got.status != 204 || len(cleared) != 1 || cleared[0].Value != "" || cleared[0].MaxAge != -1 {
@@ -112,6 +127,21 @@ func TestForgedSessions(t *testing.T) {
 		}
 		for _, value := range []string{"", "=", strings.Repeat("A", 4000), c.Value + "A", "%" + c.Value} {
 			s.want(401, "GET", "/v1/devices", "", cookie(&http.Cookie{Name: c.Name, Value: value}))
+		}
+		// Another's cookie beside ours does no harm, and a thousand are not all looked at.
+		wrong := cookie(&http.Cookie{Name: c.Name, Value: "AAAA"})
+		s.want(200, "GET", "/v1/devices", "", wrong, cookie(c))
+		s.want(200, "GET", "/v1/devices", "", cookie(c), wrong)
+		many := func(r *http.Request) {
+			for range 1000 {
+				wrong(r)
+			}
+		}
+		s.want(401, "GET", "/v1/devices", "", many, cookie(c))
+		// A name that is no text, and one that none has.
+		for _, name := range []string{"\xff\xfe\x00", "who has left", "\xed\xa0\x80\n"} {
+			forged := append(append(bytes.Clone(b[:8]), name...), b[len(b)-32:]...)
+			s.want(401, "GET", "/v1/devices", "", cookie(&http.Cookie{Name: c.Name, Value: base64.RawURLEncoding.EncodeToString(forged)}))
 		}
 		// A wrong token is not helped by a right cookie.
 		s.want(401, "GET", "/v1/devices", "", cookie(c), header("Authorization", "Bearer wrong"))
@@ -178,4 +208,37 @@ func TestPage(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 	})
+}
+
+// Events are read with the cookie: a page cannot add a header to that.
+func TestEventsOfASession(t *testing.T) {
+	bubble(t, gateway.Config{}, httpapi.Config{Tokens: hashes("right"), SessionSecret: secret}, func(t *testing.T, s *site) {
+		c := s.logIn("right")
+		r := s.request("GET", "/v1/events", "")
+		cookie(c)(r)
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+		got, err := s.client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer got.Body.Close()
+		if got.StatusCode != 200 || got.Header.Get("Content-Type") != "text/event-stream" {
+			t.Fatalf("%v", got)
+		}
+		s.board(named("a"), echo)
+		for lines := bufio.NewScanner(got.Body); lines.Scan(); {
+			if lines.Text() == "event: connect" {
+				return
+			}
+		}
+		t.Error("the stream ended")
+	})
+}
+
+func TestShortSecret(t *testing.T) {
+	for _, secret := range []string{"", "0123456789abcdef0123456789abcde"} {
+		if _, err := httpapi.New(nil, httpapi.Config{Loopback: true, SessionSecret: []byte(secret)}); err == nil {
+			t.Errorf("%q is taken", secret)
+		}
+	}
 }
