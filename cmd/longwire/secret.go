@@ -19,14 +19,17 @@ func sessionSecret(dir string) ([]byte, error) {
 	if err == nil && len(secret) != size {
 		return nil, fmt.Errorf("%s has %d bytes, and should have %d; delete it, which ends the sessions of the dashboard", name, len(secret), size)
 	}
+	if err == nil {
+		return secret, nil
+	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		return secret, err
+		return nil, fmt.Errorf("%s cannot be read (%v); let the gateway read it, or delete it, which ends the sessions of the dashboard", name, innermost(err))
 	}
 	secret = make([]byte, size)
 	rand.Read(secret)
 	f, err := os.CreateTemp(dir, ".session.key-") // which nobody else may read
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s cannot be made: %v", name, innermost(err))
 	}
 	_, err = f.Write(secret)
 	err = errors.Join(err, f.Sync(), f.Close())
@@ -35,7 +38,7 @@ func sessionSecret(dir string) ([]byte, error) {
 	}
 	if err != nil {
 		os.Remove(f.Name())
-		return nil, err
+		return nil, fmt.Errorf("%s cannot be made: %v", name, innermost(err))
 	}
 	return secret, nil
 }
