@@ -242,3 +242,24 @@ func TestShortSecret(t *testing.T) {
 		}
 	}
 }
+
+// Nothing that was not signed here lets anybody in, and nothing stops the server.
+func FuzzSession(f *testing.F) {
+	s, err := httpapi.New(nil, httpapi.Config{Tokens: hashes("right"), SessionSecret: secret})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add("")
+	f.Add(strings.Repeat("A", 54))
+	f.Add(base64.RawURLEncoding.EncodeToString(append([]byte("\x7f\xff\xff\xff\xff\xff\xff\xffwho has right"), make([]byte, 32)...)))
+	f.Add("a; longwire_session=b")
+	f.Fuzz(func(t *testing.T, value string) {
+		r := httptest.NewRequest("GET", "/v1/session", nil)
+		r.Header.Set("Cookie", "longwire_session="+value)
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if w.Code != 200 || !strings.Contains(w.Body.String(), `"authenticated":false,"name":""`) {
+			t.Errorf("%q: %d %s", value, w.Code, w.Body)
+		}
+	})
+}
