@@ -51,3 +51,27 @@ func TestSessionSecret(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// The page is there unless the configuration says that it is not. The secret is kept with the rest.
+func TestDashboardOfServe(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for setting, want := range map[string]int{"": 200, ", dashboard: false": 404} {
+		t.Run(setting, func(t *testing.T) {
+			g := serveConfig(t, "listeners: [{name: main, address: 127.0.0.1:0}]\nhttp: {address: 127.0.0.1:0"+setting+"}\n")
+			if got := g.do("GET", "/", "", nil); got != want {
+				t.Errorf("status %d, want %d", got, want)
+			}
+			if got := g.do("GET", "/nothing.js", "", nil); got != 404 {
+				t.Errorf("status %d", got)
+			}
+			var stats struct{ Version string }
+			if g.do("GET", "/v1/stats", "", &stats); stats.Version != version() {
+				t.Errorf("%+v", stats)
+			}
+		})
+	}
+	first, err := os.ReadFile(filepath.Join("longwire-data", "session.key"))
+	if err != nil || len(first) != 32 {
+		t.Errorf("%d bytes, %v", len(first), err)
+	}
+}
