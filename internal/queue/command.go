@@ -40,7 +40,7 @@ type Command struct {
 	Raw         []byte          `json:"raw,omitzero" doc:"in its place: what travels as it is, in base64"`
 	Match       string          `json:"match" enum:"key,type" doc:"how the answer is found"`
 	State       State           `json:"state" enum:"queued,sent,done,failed,expired,dead,cancelled"`
-	CreatedAt   time.Time       `json:"created_at"`
+	CreatedAt   time.Time       `json:"created_at" doc:"when it was put, or put again"`
 	UpdatedAt   time.Time       `json:"updated_at" doc:"when it came into its state, or was last sent or answered"`
 	ExpiresAt   time.Time       `json:"expires_at"`
 	SentAt      *time.Time      `json:"sent_at" doc:"when it was last sent; null if it never was"`

@@ -29,6 +29,7 @@ type Log interface {
 	Get(ctx context.Context, key string) (store.Record, error)
 	Read(ctx context.Context, filter string, after uint64, limit int) ([]store.Record, error)
 	Delete(ctx context.Context, keys ...string) error
+	Last(ctx context.Context) (uint64, error)
 }
 
 // A Sender brings commands to boards.

@@ -71,6 +71,12 @@ func (m *memory) Append(ctx context.Context, records ...store.Record) (uint64, e
 	return m.seq, m.refuse
 }
 
+func (m *memory) Last(context.Context) (uint64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.seq, nil
+}
+
 func (m *memory) Get(_ context.Context, key string) (store.Record, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -130,7 +130,7 @@ export function Content({ data, cut, hex }) {
 
 function Talk({ id, online }) {
   const named = types.use().list;
-  const [form, setForm] = useState({ type: named[0]?.name ?? '16', data: '', form: 'json', match: '', timeout: '5' });
+  const [form, setForm] = useState({ type: '', data: '', form: 'json', match: '', timeout: '5' });
   const [problem, setProblem] = useState('');
   const [answer, setAnswer] = useState(null);
   const [busy, setBusy] = useState(false);
@@ -138,9 +138,10 @@ function Talk({ id, online }) {
     setForm({ ...form, ...what });
     setProblem('');
   };
+  const usual = named[0]?.name ?? '16';
   // message makes what is in the form a request, or says what is wrong with it.
   const message = () => {
-    const type = form.type.trim();
+    const type = form.type.trim() || usual;
     const number = /^(0x[0-9a-f]{1,8}|\d{1,10})$/i.test(type) ? Number(type) : null;
     if (number === null && !named.some((n) => n.name === type)) throw new Error(t('The type is a number, as 16 or 0x10, or a name of the configuration.'));
     const body = { type: number ?? type };
@@ -186,7 +187,7 @@ function Talk({ id, online }) {
       <h2>${t('Talk to it')}</h2>
       <form onSubmit=${send('ask')}>
         <div class="fields">
-          <${Field} label=${t('Type')}><input list="types" value=${form.type} required spellcheck="false" onInput=${(e) => change({ type: e.target.value })}/></${Field}>
+          <${Field} label=${t('Type')}><input list="types" value=${form.type} placeholder=${usual} spellcheck="false" onInput=${(e) => change({ type: e.target.value })}/></${Field}>
           <${Select} label=${t('Data is')} value=${form.form} onChange=${(f) => change({ form: f })} options=${[['json', 'JSON'], ['hex', t('hexadecimal, sent as it is')]]}/>
           <${Select} label=${t('Answer is found by')} value=${form.match} onChange=${(match) => change({ match })} options=${[['', t('what is usual')], ['key', t('its key')], ['type', t('its type')]]}/>
           <${Select} label=${t('Wait for')} value=${form.timeout} onChange=${(timeout) => change({ timeout })} options=${['1', '5', '15', '60'].map((s) => [s, t('{0} s', s)])}/>

@@ -77,7 +77,7 @@ function Chart({ name, at, lines, write }) {
     plot.current = new uPlot({
       width: box.current.clientWidth || 300, height: 150, legend: { show: false }, cursor: { y: false, points: { size: 6 } }, pxAlign: 0, padding: [8, 8, 0, 0],
       scales: { x: { range: (u, min, max) => [(max ?? Date.now() / 1000) - 3600, max ?? Date.now() / 1000] }, y: { range: (u, min, max) => [0, max > 0 ? max * 1.15 : 1] } },
-      axes: [{ ...axis, values: (u, splits) => splits.map((s) => { const d = new Date(s * 1000); return String(d.getHours()).padStart(2, '0') + ':' + String(d.getMinutes()).padStart(2, '0'); }) },
+      axes: [{ ...axis, size: 26, values: (u, splits) => splits.map((s) => { const d = new Date(s * 1000); return String(d.getHours()).padStart(2, '0') + ':' + String(d.getMinutes()).padStart(2, '0'); }) },
         { ...axis, size: 58, values: (u, splits) => splits.map((v) => (v === 0 ? '0' : write(v))) }],
       series: [{}, ...lines.map(([label], i) => ({ label, stroke: color('--chart' + i), width: 1.6, fill: i === 0 ? color('--chart0') + '22' : undefined, points: { show: false }, spanGaps: false }))],
     }, [at, ...lines.map((l) => l[1])], box.current);
