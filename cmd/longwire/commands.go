@@ -28,7 +28,7 @@ attempts have failed) or cancelled.`,
 		Args: onlyCommands,
 		RunE: showHelp,
 	}
-	cmd.AddCommand(newCommandsList(), newCommandsShow(), newCommandsSend(), newCommandsCancel(), newCommandsWatch())
+	cmd.AddCommand(newCommandsList(), newCommandsShow(), newCommandsSend(), newCommandsCancel(), newCommandsRetry(), newCommandsWatch())
 	return cmd
 }
 
@@ -57,22 +57,26 @@ func (a *api) checkWait(wait duration) error {
 func newCommandsList() *cobra.Command {
 	a, state, asJSON := new(api), word{"", states}, false
 	cmd := &cobra.Command{
-		Use:   "list ID",
-		Short: "Show the commands of a device",
+		Use:   "list [ID]",
+		Short: "Show commands",
 		Long: `List shows the commands of a device: those that have ended and can still be looked
-at, and then those that wait, in the order in which they will be sent. AGE is how long
-ago a command was sent in, and ATTEMPTS how often it has been sent, and may be.
+at, and then those that wait, in the order in which they will be sent. Without ID it
+shows those of all devices, the one that changed last first. AGE is how long ago a
+command was sent in, and ATTEMPTS how often it has been sent, and may be.
 
 With --json each command is one line of JSON, as the API describes it.
 
 ` + aboutAPI,
 		Example: `  longwire commands list meter-7
-  longwire commands list meter-7 --state queued --json`,
-		Args:              arguments("ID"),
+  longwire commands list meter-7 --state queued --json
+  longwire commands list --state dead`,
+		Args:              noneOr(arguments("ID")),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := a.checkDevice(args[0]); err != nil {
-				return err
+			if len(args) > 0 {
+				if err := a.checkDevice(args[0]); err != nil {
+					return err
+				}
 			}
 			return a.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error {
 				return a.listCommands(ctx, c, state.chosen, asJSON)
@@ -89,9 +93,15 @@ With --json each command is one line of JSON, as the API describes it.
 }
 
 func (a *api) listCommands(ctx context.Context, client *client.Client, state string, asJSON bool) error {
-	t := table{{"ID", "STATE", "TYPE", "AGE", "ATTEMPTS", "ABOUT"}}
+	head := []string{"ID", "STATE", "TYPE", "AGE", "ATTEMPTS", "ABOUT"}
+	commands := client.Commands(ctx, a.device, state)
+	if a.device == "" {
+		head = append([]string{"DEVICE"}, head...)
+		commands = client.AllCommands(ctx, state)
+	}
+	t := table{head}
 	out := bufio.NewWriter(a.cmd.OutOrStdout())
-	for body, err := range client.Commands(ctx, a.device, state) {
+	for body, err := range commands {
 		if err != nil {
 			out.Flush()
 			return err
@@ -108,10 +118,14 @@ func (a *api) listCommands(ctx context.Context, client *client.Client, state str
 		if err != nil {
 			return err
 		}
-		t = append(t, []string{
+		row := []string{
 			printable(c.ID), printable(string(c.State)), c.Type.String(), age(c.CreatedAt, time.Now()),
 			fmt.Sprintf("%d/%d", c.Attempts, c.MaxAttempts), aboutCommand(&c),
-		})
+		}
+		if a.device == "" {
+			row = append([]string{printable(c.Device)}, row...)
+		}
+		t = append(t, row)
 	}
 	switch {
 	case asJSON:
@@ -237,6 +251,34 @@ sent before, without an answer, may have been carried out all the same.
 			}
 			return a.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error {
 				_, err := c.CancelCommand(ctx, a.device, a.command)
+				return err
+			})
+		},
+	}
+	cmd.Flags().SortFlags = false
+	a.addFlags(cmd)
+	return cmd
+}
+
+func newCommandsRetry() *cobra.Command {
+	a := new(api)
+	cmd := &cobra.Command{
+		Use:   "retry ID COMMAND",
+		Short: "Have a command wait again that was not done",
+		Long: `Retry has a command wait again that is failed, expired, dead or cancelled: the same one,
+behind the others that wait for its device, with all its attempts and as much time as
+it had. The device sees the same call_back_key.
+
+` + aboutAPI,
+		Example:           "  longwire commands retry meter-7 06g28y1pc3m5m3hqk2h4j9tw",
+		Args:              arguments("ID", "COMMAND"),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := a.checkCommand(args[0], args[1]); err != nil {
+				return err
+			}
+			return a.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error {
+				_, err := c.RetryCommand(ctx, a.device, a.command)
 				return err
 			})
 		},

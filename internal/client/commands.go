@@ -91,6 +91,21 @@ func (c *Client) Commands(ctx context.Context, id, state string) iter.Seq2[json.
 	return c.pages(ctx, device(id)+"/commands", "commands", query)
 }
 
+// AllCommands returns the commands of all devices, each as JSON, the one that changed last first.
+// State, if not "", selects; several have commas between.
+func (c *Client) AllCommands(ctx context.Context, state string) iter.Seq2[json.RawMessage, error] {
+	query := url.Values{"limit": {strconv.Itoa(pageSize)}}
+	if state != "" {
+		query.Set("state", state)
+	}
+	return c.pages(ctx, "/v1/commands", "commands", query)
+}
+
+// RetryCommand has a command wait again that has ended without being done, and returns it as JSON.
+func (c *Client) RetryCommand(ctx context.Context, id, command string) (json.RawMessage, error) {
+	return c.do(ctx, call{method: http.MethodPost, path: commandPath(id, command) + "/retry"})
+}
+
 // Command returns a command as JSON, when it has ended or, as it is then, after so long.
 func (c *Client) Command(ctx context.Context, id, command string, wait time.Duration) (json.RawMessage, error) {
 	return c.do(ctx, call{method: http.MethodGet, path: commandPath(id, command), query: waiting(wait), wait: wait})

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -250,6 +252,65 @@ func (s *Server) cancelCommand(ctx context.Context, in *commandID) (*shownComman
 	}
 	s.note(ctx, "command cancelled over HTTP", "device", in.ID, "command", c.ID)
 	return &shownCommand{shown(c)}, nil
+}
+
+func (s *Server) retryCommand(ctx context.Context, in *commandID) (*shownCommand, error) {
+	q, err := s.find(in.ID, in.Command)
+	var c *queue.Command
+	if err == nil {
+		c, err = q.Retry(ctx, in.ID, in.Command)
+	}
+	switch {
+	case errors.Is(err, queue.ErrEnded):
+		return nil, newProblem(http.StatusConflict, "The command is done; put another one to have it done again.")
+	case errors.Is(err, queue.ErrWaits):
+		return nil, newProblem(http.StatusConflict, "The command has not ended: it will be sent, or sent again, as it is.")
+	case err != nil:
+		return nil, s.fail(ctx, err)
+	}
+	s.note(ctx, "command retried over HTTP", "device", in.ID, "command", c.ID)
+	return &shownCommand{shown(c)}, nil
+}
+
+type latestInput struct {
+	State  string `query:"state" maxLength:"64" doc:"only those in this state: queued, sent, done, failed, expired, dead or cancelled, or several of them with commas" example:"dead,failed"`
+	Limit  int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"how many at most; there may be fewer on a page, even none, when they are large or hard to find"`
+	Cursor string `query:"cursor" maxLength:"64" doc:"next of the page before"`
+}
+
+type latestOutput struct {
+	Body struct {
+		Commands []queue.Command `json:"commands" doc:"of all devices, the one that changed last first"`
+		Next     string          `json:"next" doc:"cursor of the next page; empty when this is the last one"`
+	} `nameHint:"LatestCommands"`
+}
+
+func (s *Server) latestCommands(ctx context.Context, in *latestInput) (*latestOutput, error) {
+	var states []queue.State
+	if in.State != "" {
+		for word := range strings.SplitSeq(in.State, ",") {
+			state := queue.State(word)
+			if !slices.Contains(queue.States, state) {
+				return nil, newProblem(http.StatusBadRequest, "The state of a command is queued, sent, done, failed, expired, dead or cancelled; write several with commas between.")
+			}
+			states = append(states, state)
+		}
+	}
+	q, err := s.g.Commands()
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	page, next, err := q.Latest(ctx, states, in.Cursor, in.Limit)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	out := new(latestOutput)
+	out.Body.Next = next
+	out.Body.Commands = make([]queue.Command, len(page))
+	for i, c := range page {
+		out.Body.Commands[i] = shown(c)
+	}
+	return out, nil
 }
 
 // failCommand makes an error of what is kept a problem, nil where it is none.

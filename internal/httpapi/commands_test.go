@@ -326,3 +326,53 @@ func TestCommandEvents(t *testing.T) {
 		}
 	}
 }
+
+func TestRetryCommand(t *testing.T) {
+	s := keeping(t, gateway.Config{Commands: gateway.Commands{Max: 2}}, gateway.Sizes{})
+	const path = "/v1/devices/meter-7/commands"
+	id, _ := s.want(202, "POST", path, `{"type":16,"ttl":"1h"}`)["id"].(string)
+	s.wantProblem(409, "has not ended", "POST", path+"/"+id+"/retry", "")
+	s.wantProblem(404, "no command", "POST", path+"/nothing/retry", "")
+	s.want(200, "DELETE", path+"/"+id, "")
+	var waiting []string
+	for range 2 {
+		waiting = append(waiting, s.want(202, "POST", path, `{"type":17}`)["id"].(string))
+	}
+	s.wantProblem(429, "as may", "POST", path+"/"+id+"/retry", "")
+	s.want(202, "POST", "/v1/devices/meter-8/commands", `{"type":18}`)
+
+	// Of all devices, what changed last first.
+	list := func(query string) (types []any) {
+		for _, c := range s.want(200, "GET", "/v1/commands"+query, "")["commands"].([]any) {
+			types = append(types, c.(map[string]any)["type"])
+		}
+		return types
+	}
+	if got := fmt.Sprint(list("")); got != "[18 17 17 16]" {
+		t.Error(got)
+	}
+	if got := fmt.Sprint(list("?state=cancelled,done"), list("?state=dead"), list("?limit=1")); got != "[16] [] [18]" {
+		t.Error(got)
+	}
+	next := s.want(200, "GET", "/v1/commands?limit=3", "")["next"].(string)
+	if got := fmt.Sprint(list("?cursor=" + next)); got != "[16]" {
+		t.Error(got)
+	}
+	s.wantProblem(400, "state of a command", "GET", "/v1/commands?state=dead,lost", "")
+	s.wantProblem(400, "cursor", "GET", "/v1/commands?cursor=x", "")
+
+	c := s.board(named("meter-7"), handler(func(*longwire.Message) (any, error) { return "done", nil }))
+	for _, id := range waiting {
+		s.becomes("done", "meter-7", id)
+	}
+	c.Close(longwire.ReasonClosed)
+	if got := s.want(202, "POST", path+"/"+id+"/retry", ""); got["id"] != id || got["state"] != "queued" {
+		t.Errorf("%v", got)
+	}
+	s.board(named("meter-7"), handler(func(*longwire.Message) (any, error) { return "done", nil }))
+	done := s.becomes("done", "meter-7", id)
+	s.wantProblem(409, "is done", "POST", path+"/"+id+"/retry", "")
+	if done["attempts"] != 1.0 {
+		t.Errorf("%v", done)
+	}
+}

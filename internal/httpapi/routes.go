@@ -52,6 +52,8 @@ func (s *Server) routes() error {
 	add(s, "GET /v1/devices/{id}/commands", "listCommands", "The commands of a device", s.listCommands, 200, 400, 404, 503)
 	add(s, "GET /v1/devices/{id}/commands/{cid}", "getCommand", "What has become of a command", s.showCommand, 200, 400, 404, 503)
 	add(s, "DELETE /v1/devices/{id}/commands/{cid}", "cancelCommand", "Call a command back that is not with its device", s.cancelCommand, 200, 404, 409, 503, 507)
+	add(s, "POST /v1/devices/{id}/commands/{cid}/retry", "retryCommand", "Have a command wait again that has ended without being done: the same one, at the end of the line, with all its attempts and as much time as it had", s.retryCommand, 202, 404, 409, 413, 429, 503, 507)
+	add(s, "GET /v1/commands", "listAllCommands", "The commands of all devices", s.latestCommands, 200, 400, 503)
 	add(s, "POST /v1/commands", "putCommands", "Have a command wait for each of many devices", s.putCommands, 202, 400, 408, 413, 415, 503, 507)
 	add(s, "GET /v1/types", "listTypes", "The types of messages that have a name", s.listTypes, 200)
 	add(s, "GET /v1/store", "getStore", "What is kept, and how that fares", s.showStore, 200, 503)
@@ -154,7 +156,7 @@ func (s *Server) describe() {
 			}
 		}
 	}
-	for _, path := range []string{"/v1/devices", "/v1/devices/{id}/commands"} {
+	for _, path := range []string{"/v1/devices", "/v1/devices/{id}/commands", "/v1/commands"} {
 		for _, p := range doc.Paths[path].Get.Parameters {
 			if p.Schema.Type == huma.TypeInteger {
 				p.Schema.Format = ""

@@ -182,6 +182,9 @@ func (s *site) described(method, path string, got reply) {
 			pattern += "/" + after
 			if strings.HasPrefix(after, "commands/") {
 				pattern = "/v1/devices/{id}/commands/{cid}"
+				if strings.HasSuffix(after, "/retry") {
+					pattern += "/retry"
+				}
 			}
 		}
 	}

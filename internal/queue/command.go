@@ -25,6 +25,9 @@ const (
 	Cancelled State = "cancelled" // somebody has called it back; the board may have it if it was sent
 )
 
+// States are all of them.
+var States = []State{Queued, Sent, Done, Failed, Expired, Dead, Cancelled}
+
 // Ended reports whether nothing more becomes of a command.
 func (s State) Ended() bool { return s != Queued && s != Sent }
 
