@@ -1,5 +1,6 @@
 // Talking to the gateway.
 import { useEffect, useRef } from './vendor/htm-preact.js';
+import { parse } from './format.js';
 import { lost, net, reached, session } from './state.js';
 
 // A Problem is a response that says why something was not done.
@@ -29,7 +30,7 @@ export async function call(method, path, body, signal) {
   const text = await response.text();
   let value = null;
   try {
-    value = text === '' ? null : JSON.parse(text);
+    value = text === '' ? null : parse(text);
   } catch {
     throw new Problem(response.status, 'the gateway has sent something strange');
   }
@@ -82,7 +83,7 @@ export function useStream(path, params, events, resume, inputs) {
         if (name === 'open') continue;
         source.addEventListener(name, (e) => {
           if (e.lastEventId) last = e.lastEventId;
-          latest.current[name]?.(JSON.parse(e.data), e.lastEventId);
+          latest.current[name]?.(parse(e.data), e.lastEventId);
         });
       }
     };

@@ -3,7 +3,7 @@ import { html, useEffect, useRef, useState } from './vendor/htm-preact.js';
 import { call, device, get, query, usePoll, useStream } from './api.js';
 import { types, typeName } from './state.js';
 import { t } from './i18n.js';
-import { age, bytes, clock, fromBase64, fromHex, hexDump, line, moment, number, pretty, read, span, toBase64 } from './format.js';
+import { age, bytes, clock, fromBase64, fromHex, hexDump, line, moment, number, parse, pretty, read, span, toBase64 } from './format.js';
 import { complain, copy, Dialog, Empty, Field, Presence, say, Select, useTick } from './ui.js';
 import { CommandTable } from './commands.js';
 
@@ -31,16 +31,16 @@ export function Board({ id }) {
     [t('Address'), board.remote_addr], [t('Listener'), board.listener], [t('Identity'), t(board.identity)],
     [board.online ? t('Online for') : t('Last seen'), board.online
       ? html`<span title=${moment(board.since)}>${span((Date.now() - Date.parse(board.since)) / 1000)}</span>`
-      : html`<span title=${moment(board.last_seen)}>${age(board.last_seen)}</span>`],
+      : html`<span title=${moment(board.last_seen)}>${t('{0} ago', age(board.last_seen))}</span>`],
     [t('In'), t('{0} messages, {1}', number(board.frames_in), bytes(board.bytes_in))],
     [t('Out'), t('{0} messages, {1}', number(board.frames_out), bytes(board.bytes_out))],
     [t('Epoch'), number(board.epoch)],
-    [t('Last close'), board.last_close ? html`<span title=${moment(board.last_close.at)}><code>${board.last_close.reason}</code>, ${age(board.last_close.at)}</span>` : '–'],
+    [t('Last close'), board.last_close ? html`<span title=${moment(board.last_close.at)}><code>${board.last_close.reason}</code>, ${t('{0} ago', age(board.last_close.at))}</span>` : '–'],
     ...(board.groups.length ? [[t('Groups'), board.groups.join(', ')]] : []),
     ...Object.entries(board.attributes),
   ];
   return html`
-    <div class="toolbar">
+    <div class="toolbar board">
       <h1><a class="back" href="#/fleet" aria-label=${t('Back to the fleet')}>‹</a> ${id} <${Presence} online=${board.online}/></h1>
       <button type="button" class="danger" disabled=${!board.online} onClick=${() => setKicking(true)}>${t('Kick')}</button>
     </div>
@@ -147,7 +147,7 @@ function Talk({ id, online }) {
     const body = { type: number ?? type };
     if (form.form === 'json') {
       try {
-        body.data = form.data.trim() === '' ? null : JSON.parse(form.data);
+        body.data = form.data.trim() === '' ? null : parse(form.data);
       } catch {
         throw new Error(t('This is not JSON. A text stands in double quotes.'));
       }
@@ -239,7 +239,7 @@ function BoardCommands({ id }) {
   }, 10000, [id]);
   useStream('/v1/events', { name: 'command', device: id }, { command: refresh }, 'from', [id]);
   return html`
-    <section class="card" aria-label=${t('Commands')}>
+    <section id="commands" class="card" aria-label=${t('Commands')}>
       <h2>${t('Commands')}</h2>
       ${off ? html`<p class="faint">${off}</p>` : commands?.length === 0 ? html`<p class="faint">${t('None. What is left as a command waits on disk until the board has answered it.')}</p>`
         : commands && html`<${CommandTable} commands=${commands} refresh=${refresh} own/>`}

@@ -46,6 +46,13 @@ export function Commands() {
         ${more && html`<p class="faint">${t('There are more than are shown. Choose a state, or look at one board.')}</p>`}`}`;
 }
 
+// tell says what a board has answered in a line: its envelope's data, or what it says in place of that.
+function tell(answer) {
+  if (answer.raw !== undefined) return line(fromBase64(answer.raw));
+  const { status = '', message = '', data = null } = answer;
+  return visible([status, message === 'ok' ? '' : message, data === null ? '' : JSON.stringify(data)].filter(Boolean).join(' ') || JSON.stringify(answer));
+}
+
 export function CommandTable({ commands, refresh, own }) {
   const act = (what, method, c, path) => () =>
     call(method, device(c.device, `/commands/${encodeURIComponent(c.id)}${path}`)).then(() => say(what)).catch(complain).finally(refresh);
@@ -64,7 +71,7 @@ export function CommandTable({ commands, refresh, own }) {
           <td class="data"><code>${c.raw !== undefined ? line(fromBase64(c.raw)) : visible(JSON.stringify(c.data ?? null))}</code></td>
           <td><span title=${moment(c.created_at)}>${age(c.created_at)}</span></td>
           <td class="number">${c.attempts}</td>
-          <td class="data">${c.answer ? html`<details><summary><code>${visible(JSON.stringify(c.answer))}</code></summary><pre>${pretty(c.answer)}</pre></details>` : c.error ?? ''}</td>
+          <td class="data">${c.answer ? html`<details><summary><code>${tell(c.answer)}</code></summary><pre>${pretty(c.answer)}</pre></details>` : c.error ?? ''}</td>
           <td class="act">
             ${c.state === 'queued' && html`<button type="button" onClick=${act(t('The command has been called back'), 'DELETE', c, '')}>${t('Cancel')}</button>`}
             ${!waits(c.state) && c.state !== 'done' && html`<button type="button" onClick=${act(t('The command waits again'), 'POST', c, '/retry')}>${t('Retry')}</button>`}

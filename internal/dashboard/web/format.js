@@ -85,6 +85,11 @@ export function hexDump(data) {
   return lines.join('\n');
 }
 
+// parse reads JSON. A number that has no room in one of JavaScript's stays as it was written,
+// where the browser can do that: it is passed on, and shown, as the board said it.
+export const parse = (text) => JSON.parse(text, (_, value, is) =>
+  typeof value === 'number' && Math.abs(value) > Number.MAX_SAFE_INTEGER && is?.source && JSON.rawJSON ? JSON.rawJSON(is.source) : value);
+
 const strict = new TextDecoder('utf-8', { fatal: true });
 
 // read says what bytes are: {json}, {text} or {hex}. Those that were cut off may still be text.
@@ -94,7 +99,7 @@ export function read(data, cut) {
       const text = strict.decode(data.subarray(0, data.length - short));
       if (!cut) {
         try {
-          return { json: JSON.parse(text), text };
+          return { json: parse(text), text };
         } catch { /* text that is not JSON */ }
       }
       if (!/[\u0000-\u0008\u000b-\u001f\u007f]/.test(text)) return { text };

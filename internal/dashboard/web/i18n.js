@@ -16,7 +16,7 @@ const chinese = {
   'This is not one of the tokens that are configured.': '令牌不正确。',
   'The browser keeps a cookie for twelve hours that stands for the token, and not the token.': '浏览器只保存一个 12 小时内有效的会话 Cookie，不保存令牌本身。',
   'Cancel': '取消', 'Copied': '已复制', 'The browser does not let this page copy': '浏览器不允许此页面复制',
-  '{0} s': '{0} 秒', '{0} min': '{0} 分钟', '{0} h': '{0} 小时', '{0} d': '{0} 天', 'All': '全部',
+  '{0} s': '{0} 秒', '{0} min': '{0} 分钟', '{0} h': '{0} 小时', '{0} d': '{0} 天', '{0} ago': '{0}前', 'All': '全部',
   // fleet
   '{0} board': '{0} 台设备', '{0} boards': '{0} 台设备', 'Search': '搜索', 'Id, address, group, attribute': '编号、地址、分组、属性',
   'State': '状态', 'Group': '分组', 'Listener': '监听端口', 'Id': '编号', 'Address': '地址', 'Last seen': '最近活动', 'In': '接收', 'Out': '发送',

@@ -2,6 +2,7 @@
 import { html, useState } from './vendor/htm-preact.js';
 import { call, loadSession } from './api.js';
 import { t } from './i18n.js';
+import { Field } from './ui.js';
 
 export function Login() {
   const [token, setToken] = useState('');
@@ -22,10 +23,9 @@ export function Login() {
     <form class="login card" onSubmit=${enter}>
       <h1>${t('Log in')}</h1>
       <p>${t('This gateway needs a token. Whoever runs it has one: it is made with')} <code>longwire token</code>.</p>
-      <label class="field wide"><span>${t('Token')}</span>
+      <${Field} label=${t('Token')} wide problem=${problem}>
         <input type="password" autocomplete="current-password" spellcheck="false" autofocus required value=${token}
-          aria-invalid=${problem ? 'true' : undefined} onInput=${(e) => setToken(e.target.value)}/>
-        ${problem && html`<em role="alert">${problem}</em>`}</label>
+          aria-invalid=${problem ? 'true' : undefined} onInput=${(e) => setToken(e.target.value)}/></${Field}>
       <button class="primary" disabled=${busy || token.trim() === ''}>${t('Log in')}</button>
       <p class="faint">${t('The browser keeps a cookie for twelve hours that stands for the token, and not the token.')}</p>
     </form>`;

@@ -38,7 +38,7 @@ export function Dialog({ title, children, action, onDone, onCancel }) {
 }
 
 export function Field({ label, children, wide, problem }) {
-  return html`<label class="field ${wide ? 'wide' : ''}"><span>${label}</span>${children}${problem && html`<em role="alert">${problem}</em>`}</label>`;
+  return html`<div class="field ${wide ? 'wide' : ''}"><label><span>${label}</span>${children}</label>${problem && html`<em role="alert">${problem}</em>`}</div>`;
 }
 
 export function Select({ label, value, options, onChange }) {
