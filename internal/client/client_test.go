@@ -124,6 +124,44 @@ func TestDevicesPages(t *testing.T) {
 	}
 }
 
+// Pages of a ranking follow each other by number, and there are no more devices than are wanted.
+func TestDevicesRanked(t *testing.T) {
+	for _, test := range []struct{ all, limit, want, requests int }{
+		{2500, 0, 2500, 3},
+		{2000, 0, 2000, 2},
+		{0, 0, 0, 1},
+		{2500, 10, 10, 1},
+		{2500, 1500, 1500, 2},
+		{3, 10, 3, 1},
+	} {
+		requests := 0
+		s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			requests++
+			q := r.URL.Query()
+			if q.Get("sort") != "-bytes_in" || q.Get("search") != "hall 1" || q.Has("cursor") {
+				t.Errorf("query %v", q)
+			}
+			limit, _ := strconv.Atoi(q.Get("limit"))
+			first, _ := strconv.Atoi(q.Get("offset"))
+			ids := []map[string]any{}
+			for i := first; i < min(first+limit, test.all); i++ {
+				ids = append(ids, map[string]any{"id": strconv.Itoa(i)})
+			}
+			json.NewEncoder(w).Encode(map[string]any{"devices": ids, "next": "", "total": test.all})
+		})
+		n := 0
+		for body, err := range newClient(t, client.Config{Address: s.URL}).Devices(t.Context(), client.Filter{Search: "hall 1", Sort: "-bytes_in", Limit: test.limit}) {
+			if want := fmt.Sprintf(`{"id":"%d"}`, n); err != nil || string(body) != want {
+				t.Fatalf("%s, %v; want %s", body, err, want)
+			}
+			n++
+		}
+		if n != test.want || requests != test.requests {
+			t.Errorf("%+v: %d devices in %d requests", test, n, requests)
+		}
+	}
+}
+
 // A gateway that never comes to an end does not keep us for ever.
 func TestDevicesSamePage(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"devices":[{}],"next":"again"}`) })

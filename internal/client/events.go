@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"maps"
 	"math/rand/v2"
 	"mime"
 	"net/http"
@@ -16,7 +17,7 @@ import (
 type EventFilter struct {
 	Device string
 	Type   string // of messages
-	Name   string
+	Name   string // several have commas between
 }
 
 // A Stream says what is followed, and from where on.
@@ -27,10 +28,17 @@ type Stream struct {
 	// "" for those that happen from now on.
 	From string
 
-	// Lost, if not nil, is told why a stream has ended, before the next one is asked for. It
-	// begins where that ended if resumed, and otherwise with what happens then.
-	Lost func(why error, resumed bool)
+	// Since, if not zero, is when the first event may have happened. It does not go together
+	// with From.
+	Since time.Time
+
+	// Lost, if not nil, is told why a stream has ended.
+	Lost Lost
 }
+
+// Lost is told why a stream has ended, before the next one is asked for. It begins where that
+// ended if resumed, and otherwise with what happens then.
+type Lost func(why error, resumed bool)
 
 const (
 	// A gateway says something every 15 seconds. Who hears nothing for so long is
@@ -44,8 +52,37 @@ const (
 // takes, and goes on behind the last event that it has seen. It ends with an error when the
 // gateway cannot be reached at first, when it refuses, or when ctx ends.
 func (c *Client) Events(ctx context.Context, s Stream) iter.Seq2[Event, error] {
+	query := make(url.Values)
+	for name, value := range map[string]string{"device": s.Device, "type": s.Type, "name": s.Name, "from": s.From} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	if !s.Since.IsZero() {
+		query.Set("since", s.Since.UTC().Format(time.RFC3339Nano))
+	}
+	return c.follow(ctx, followed{path: "/v1/events", query: query, last: s.From, past: !s.Since.IsZero(), lost: s.Lost})
+}
+
+// Trace follows the frames of a device, over all its connections: those that are remembered, and then
+// each as it goes. It connects again as [Client.Events] does, and ends when the device is not known any more.
+// Lost may be nil.
+func (c *Client) Trace(ctx context.Context, id string, lost Lost) iter.Seq2[Event, error] {
+	return c.follow(ctx, followed{path: device(id) + "/trace", past: true, lost: lost})
+}
+
+// followed says which stream is followed.
+type followed struct {
+	path  string
+	query url.Values
+	last  string // id of the event behind which to begin
+	past  bool   // without an id it begins in the past too, so that nothing is missing
+	lost  Lost
+}
+
+func (c *Client) follow(ctx context.Context, s followed) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		last, again := s.From, false
+		last, again := s.last, false
 		for failures := 0; ; failures++ {
 			going, began := true, false
 			err := c.stream(ctx, &s, &last, again, func() { began = true }, func(e Event) bool {
@@ -62,8 +99,8 @@ func (c *Client) Events(ctx context.Context, s Stream) iter.Seq2[Event, error] {
 				yield(Event{}, err)
 				return
 			}
-			if began && s.Lost != nil {
-				s.Lost(err, last != "")
+			if began && s.lost != nil {
+				s.lost(err, last != "" || s.past)
 			}
 			again = true
 			pause := min(minPause<<min(failures, 10), maxPause)
@@ -89,19 +126,18 @@ func isFinal(err error) bool {
 
 // stream reads one stream, until it ends or each returns false. Last is the id of the last
 // event that was read; began is called when there is a stream.
-func (c *Client) stream(ctx context.Context, s *Stream, last *string, again bool, began func(), each func(Event) bool) error {
+func (c *Client) stream(ctx context.Context, s *followed, last *string, again bool, began func(), each func(Event) bool) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	silence := time.AfterFunc(c.conf.Timeout, func() { cancel(ErrSilent) })
 	defer silence.Stop()
 
-	query := make(url.Values)
-	for name, value := range map[string]string{"device": s.Device, "type": s.Type, "name": s.Name, "from": s.From} {
-		if value != "" && (name != "from" || !again) {
-			query.Set(name, value)
-		}
+	query := maps.Clone(s.query)
+	if again && *last != "" {
+		query.Del("from") // the header says more
+		query.Del("since")
 	}
-	request, err := c.request(ctx, call{method: http.MethodGet, path: "/v1/events", query: query})
+	request, err := c.request(ctx, call{method: http.MethodGet, path: s.path, query: query})
 	if err != nil {
 		return err
 	}

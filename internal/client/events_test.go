@@ -146,6 +146,54 @@ func TestEventsWithoutID(t *testing.T) {
 	})
 }
 
+// Who begins at a time begins there again as long as there was no event, and misses nothing.
+func TestEventsSince(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &scripted{t: t, responses: []func(*http.Request) (*http.Response, error){
+			streamOf(": events follow\n\n"), streamOf("id: 7\ndata: {}\n\n"), open("id: 8\ndata: {}\n\n"),
+		}}
+		var lost []bool
+		events, err := follow(t.Context(), s.client(), client.Stream{
+			EventFilter: client.EventFilter{Name: "connect,disconnect"},
+			Since:       time.Date(2026, 11, 22, 16, 36, 9, 5e8, time.FixedZone("", 3600)),
+			Lost:        func(_ error, resumed bool) { lost = append(lost, resumed) },
+		}, 2)
+		const path = "GET /v1/events?name=connect%2Cdisconnect"
+		if want := []string{path + "&since=2026-11-22T15%3A36%3A09.5Z", path + "&since=2026-11-22T15%3A36%3A09.5Z", path + " behind 7"}; !slices.Equal(s.requests, want) {
+			t.Errorf("requests %q", s.requests)
+		}
+		if err != nil || len(events) != 2 || !slices.Equal(lost, []bool{true, true}) {
+			t.Errorf("%q, %v, resumed %v", events, err, lost)
+		}
+	})
+}
+
+// A trace is followed as events are, until nobody knows the device any more.
+func TestTrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &scripted{t: t, responses: []func(*http.Request) (*http.Response, error){
+			streamOf(": events follow\n\n"), streamOf("id: 7\nevent: frame\ndata: {}\n\n"),
+			refuse(errors.New("connection refused")), streamOf("event: lost\ndata: {}\n\n"), problem(http.StatusNotFound, "…"),
+		}}
+		var lost []bool
+		var events []string
+		var end error
+		for e, err := range s.client().Trace(t.Context(), "a:b/c", func(_ error, resumed bool) { lost = append(lost, resumed) }) {
+			if end = err; err == nil {
+				events = append(events, e.ID+" "+e.Name)
+			}
+		}
+		const path = "GET /v1/devices/a:b%2Fc/trace"
+		if want := []string{path, path, path + " behind 7", path + " behind 7", path + " behind 7"}; !slices.Equal(s.requests, want) {
+			t.Errorf("requests %q", s.requests)
+		}
+		p, refused := errors.AsType[*client.Problem](end)
+		if !slices.Equal(events, []string{"7 frame", " lost"}) || !slices.Equal(lost, []bool{true, true, true}) || !refused || p.Status != http.StatusNotFound {
+			t.Errorf("%q, %v, resumed %v", events, end, lost)
+		}
+	})
+}
+
 // A gateway that is not there at first is a mistake, and one that refuses will do so again.
 func TestEventsEnd(t *testing.T) {
 	for _, test := range []struct {
