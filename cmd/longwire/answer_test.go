@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -69,6 +70,30 @@ func TestEventText(t *testing.T) {
 	} {
 		if got := string(eventText(&client.Event{Name: test.name, Data: []byte(test.data)})); got != test.want {
 			t.Errorf("%q, want %q", got, test.want)
+		}
+	}
+}
+
+func TestTraceText(t *testing.T) {
+	raw := func(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
+	for _, test := range []struct{ name, data, want string }{
+		{"frame", `{"direction":"in","type":16,"type_name":"rom","size":7,"data":"` + raw(`{"a":1}`) + `"}`, `in   rom                  7 bytes  {"a":1}`},
+		{"frame", `{"direction":"out","type":16,"size":2,"data":"/wA="}`, `out  0x0010               2 bytes  hex ff00`},
+		{"frame", `{"direction":"in","type":16,"size":1,"data":"Cg=="}`, `in   0x0010                1 byte  "\n"`},
+		{"frame", `{"direction":"in","type":16,"size":5000,"data":"` + raw(strings.Repeat("x", 4096)) + `"}`, `in   0x0010            5000 bytes  ` + strings.Repeat("x", maxShown) + "…"},
+		{"frame", `{"direction":"in","type":16,"size":300,"data":"` + raw("x"+strings.Repeat("ä", 150)) + `"}`, `in   0x0010             300 bytes  x` + strings.Repeat("ä", 99) + "…"},
+		{"frame", `{"direction":"in","type":16,"size":201,"data":"` + raw(strings.Repeat("\xff", 201)) + `"}`, `in   0x0010             201 bytes  hex ` + strings.Repeat("ff", 100) + "…"},
+		{"frame", `{"direction":"in","type":16,"size":8}`, `in   0x0010               8 bytes`},
+		{"lost", `{"count":37}`, `                       lost        up to 37 frames are missing`},
+	} {
+		line, err := traceText(&client.Event{Name: test.name, Data: []byte(test.data)})
+		if _, got, _ := strings.Cut(string(line), "  "); err != nil || got != test.want+"\n" {
+			t.Errorf("%s %s\n%q, %v, want\n%q", test.name, test.data, got, err, test.want)
+		}
+	}
+	for _, data := range []string{"", "plain", `{"size":"many"}`} {
+		if got, err := traceText(&client.Event{Name: "frame", Data: []byte(data)}); err == nil {
+			t.Errorf("%q: %s", data, got)
 		}
 	}
 }

@@ -88,14 +88,14 @@ func cmdExitsHere(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// cmdFollow starts "longwire events" in the background:
+// cmdFollow starts a command that does not end by itself in the background:
 //
-//	follow NAME [flag...]
+//	follow NAME COMMAND [argument...]
 func cmdFollow(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) == 0 {
-		ts.Fatalf("usage: follow NAME [flag...]")
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: follow NAME COMMAND [argument...]")
 	}
-	p := &program{cmd: exec.Command("longwire", append([]string{"events"}, args[1:]...)...)}
+	p := &program{cmd: exec.Command("longwire", args[1:]...)}
 	p.cmd.Env = append(p.cmd.Environ(), "LONGWIRE_API="+ts.Getenv("LONGWIRE_API"))
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	ts.Check(p.cmd.Start())
@@ -104,7 +104,7 @@ func cmdFollow(ts *testscript.TestScript, neg bool, args []string) {
 			p.cmd.Process.Kill()
 			p.cmd.Wait()
 		}
-		ts.Logf("[events %s]\n%s%s", args[0], p.stdout.String(), p.stderr.String())
+		ts.Logf("[%s]\n%s%s", args[0], p.stdout.String(), p.stderr.String())
 	})
 	on(ts).programs[args[0]] = p
 }

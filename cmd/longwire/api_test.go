@@ -141,7 +141,7 @@ func TestTokenIsNotSentOn(t *testing.T) {
 	other := at.gateway(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("was asked for %s", r.URL) })
 	first := at.gateway(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other, http.StatusTemporaryRedirect) })
 	t.Setenv("LONGWIRE_API_TOKEN", "secret")
-	for _, args := range [][]string{{"devices"}, {"push", "m", "1", "1"}, {"events"}, {"drain"}} {
+	for _, args := range [][]string{{"devices"}, {"push", "m", "1", "1"}, {"events"}, {"trace", "m"}, {"drain"}} {
 		_, stderr := at.want(exitFailed, append(args, "--api", first)...)
 		if !strings.Contains(stderr, "sends requests on to") {
 			t.Error(stderr)
@@ -174,6 +174,9 @@ func TestHostileText(t *testing.T) {
 		event("disconnect", `{"listener":`+h+`,"remote_addr":`+h+`,"reason":`+h+`}`) +
 		event("command", `{"command":`+command+`}`) +
 		event("lost", `{"count":1,"more":`+h+`}`)
+	traced := event("frame", `{"direction":`+h+`,"type":1,"type_name":`+h+`,"data":"G1sySg=="}`) +
+		event("frame", `{"direction":"in","type":1,"data":"//8b"}`) +
+		event("news\x1b[2J", `{"more":`+h+`}`)
 
 	for _, test := range []struct {
 		about, kind, body string
@@ -196,6 +199,7 @@ func TestHostileText(t *testing.T) {
 		{"no command", "application/problem+json", `{"detail":` + h + `}`, 404, []string{"commands", "show", "m", "c"}, exitFailed},
 		{"store", "application/json", kept, 200, []string{"store", "stats"}, exitFailed},
 		{"events", "text/event-stream", stream, 200, []string{"events"}, exitFailed},
+		{"trace", "text/event-stream", traced, 200, []string{"trace", "m"}, exitFailed},
 		{"bad request", "application/problem+json", `{"detail":` + h + `}`, 400, []string{"ask", "m", "1", "1"}, exitUsage},
 		{"wrong token", "application/problem+json", `{"detail":` + h + `}`, 401, []string{"ask", "m", "1", "1"}, exitFailed},
 		{"not there", "application/problem+json", `{"detail":` + h + `}`, 404, []string{"ask", "m", "1", "1"}, exitFailed},
@@ -216,7 +220,7 @@ func TestHostileText(t *testing.T) {
 						responds(401, "application/problem+json", `{"detail":`+h+`}`)(w, r)
 						return
 					}
-					streamed = args[0] == "events"
+					streamed = test.kind == "text/event-stream"
 					responds(test.status, test.kind, test.body)(w, r)
 				})
 				stdout, stderr := at.want(test.exit, append(args, "--api", address)...)
@@ -235,7 +239,7 @@ func TestHostileText(t *testing.T) {
 						}
 					}
 				}
-				if test.exit != exitDone && args[0] != "events" && strings.Count(stderr, "\n") != 1 {
+				if test.exit != exitDone && !streamed && strings.Count(stderr, "\n") != 1 {
 					t.Errorf("%d lines on stderr: %s", strings.Count(stderr, "\n"), stderr)
 				}
 			})
@@ -357,6 +361,7 @@ func TestAPIInterrupt(t *testing.T) {
 		{[]string{"ask", "m", "1", "1"}, exitFailed, "longwire ask: ended by signal: interrupt, before the gateway had responded\n"},
 		{[]string{"devices"}, exitFailed, "longwire devices: ended by signal: interrupt, before the gateway had responded\n"},
 		{[]string{"events"}, exitDone, ""},
+		{[]string{"trace", "m"}, exitDone, ""},
 	} {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		address := at.gateway(func(w http.ResponseWriter, r *http.Request) {

@@ -22,13 +22,15 @@ import (
 type devices struct {
 	api
 	filter  client.Filter
+	sort    column
+	limit   count
 	online  bool
 	offline bool
 	asJSON  bool
 }
 
 func newDevices() *cobra.Command {
-	d := &devices{}
+	d := &devices{sort: column{word{"", []string{"id", "online", "since", "last_seen", "remote_addr", "listener", "epoch", "frames_in", "frames_out", "bytes_in", "bytes_out"}}}}
 	cmd := &cobra.Command{
 		Use:   "devices [ID]",
 		Short: "Show the devices that a gateway knows",
@@ -42,6 +44,7 @@ With --json each device is one line of JSON, as the API describes it.
 ` + aboutAPI,
 		Example: `  longwire devices --online
   longwire devices meter-7
+  longwire devices --search hall --sort -bytes_in --limit 10
   longwire devices --group line-1 --json`,
 		Args:              noneOr(arguments("ID")),
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -54,7 +57,11 @@ With --json each device is one line of JSON, as the API describes it.
 	f.StringVar(&d.filter.Group, "group", "", "only those in this `group`")
 	f.StringVar(&d.filter.Listener, "listener", "", "only those whose present or last connection came in at this `listener`")
 	f.StringVar(&d.filter.Prefix, "prefix", "", "only those whose id begins with this `text`")
+	f.StringVar(&d.filter.Search, "search", "", "only those with this `text` in their id, address, groups or the values of their attributes")
+	f.Var(&d.sort, "sort", "order by this field of --json, from the largest to the smallest with - before it; by id if it is not said")
+	f.Var(&d.limit, "limit", "how many at most; 0 means all")
 	f.BoolVar(&d.asJSON, "json", false, "print each device as a line of JSON")
+	completeWord(cmd, "sort", d.sort.word)
 	d.addFlags(cmd)
 	return cmd
 }
@@ -66,6 +73,7 @@ func (d *devices) run(ctx context.Context, args []string) error {
 	if d.online || d.offline {
 		d.filter.Online = &d.online
 	}
+	d.filter.Sort, d.filter.Limit = d.sort.chosen, int(d.limit)
 	if len(args) == 0 {
 		return d.ask(ctx, d.list)
 	}

@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
 	"syscall"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -20,6 +22,7 @@ import (
 type events struct {
 	api
 	stream client.Stream
+	since  moment
 	asJSON bool
 }
 
@@ -42,6 +45,7 @@ all that the gateway tells; --from continues behind such an id.
 ` + aboutAPI,
 		Example: `  longwire events
   longwire events --device meter-7 --name message --json
+  longwire events --name connect,disconnect --since 2h
   longwire events --from 0`,
 		Args:              arguments(),
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -51,8 +55,9 @@ all that the gateway tells; --from continues behind such an id.
 	f.SortFlags = false
 	f.StringVar(&e.stream.Device, "device", "", "only events of the device with this `id`")
 	f.StringVar(&e.stream.Type, "type", "", "only messages of this `type`, a number or a name of the configuration")
-	f.StringVar(&e.stream.Name, "name", "", "only events with this `name`: message, connect, disconnect or command")
+	f.StringVar(&e.stream.Name, "name", "", "only events with this `name`: message, connect, disconnect or command; several with commas")
 	f.StringVar(&e.stream.From, "from", "", "begin behind the event with this `id`; 0 for all that the gateway remembers")
+	f.Var(&e.since, "since", "begin with what happened at this `time` or later: 2026-11-22T15:36:09Z, or 2h for two hours ago")
 	f.BoolVar(&e.asJSON, "json", false, "print each event as a line of JSON")
 	if err := cmd.RegisterFlagCompletionFunc("name", cobra.FixedCompletions([]string{"message", "connect", "disconnect", "command"}, cobra.ShellCompDirectiveNoFileComp)); err != nil {
 		panic(err) // the flag is not defined
@@ -70,33 +75,46 @@ func (e *events) run(ctx context.Context) error {
 	if _, err := strconv.ParseUint(e.stream.From, 10, 64); e.stream.From != "" && err != nil {
 		return usagef("--from: %.64q is no id of an event, which is a number", e.stream.From)
 	}
-	return e.ask(ctx, e.follow)
+	if e.stream.From != "" && !e.since.IsZero() {
+		return usagef("--from and --since both say where to begin; leave one of them out")
+	}
+	e.stream.Since = e.since.Time
+	e.stream.Lost = e.lost()
+	line := func(v *client.Event) ([]byte, error) { return eventText(v), nil }
+	if e.asJSON {
+		line = eventJSON
+	}
+	return e.ask(ctx, func(ctx context.Context, c *client.Client) error {
+		return e.follow(ctx, c.Events(ctx, e.stream), line)
+	})
 }
 
-// follow prints events until ctx ends, which is no error.
-func (e *events) follow(ctx context.Context, c *client.Client) error {
-	e.stream.Lost = func(why error, resumed bool) {
+// lost tells people that a stream has ended, and is asked for again.
+func (a *api) lost() client.Lost {
+	return func(why error, resumed bool) {
 		gap := ""
 		if !resumed {
 			gap = ", and what happens meanwhile will be missing"
 		}
-		fmt.Fprintf(e.cmd.ErrOrStderr(), "%s: the connection to the gateway is lost: %s; trying again%s\n",
-			e.cmd.CommandPath(), printable(innermost(why).Error()), gap)
+		fmt.Fprintf(a.cmd.ErrOrStderr(), "%s: the connection to the gateway is lost: %s; trying again%s\n",
+			a.cmd.CommandPath(), printable(innermost(why).Error()), gap)
 	}
-	for event, err := range c.Events(ctx, e.stream) {
+}
+
+// follow prints a line for each event until ctx ends, which is no error.
+func (a *api) follow(ctx context.Context, events iter.Seq2[client.Event, error], line func(*client.Event) ([]byte, error)) error {
+	for event, err := range events {
 		if ctx.Err() != nil {
 			return nil
+		}
+		var text []byte
+		if err == nil {
+			text, err = line(&event)
 		}
 		if err != nil {
 			return err
 		}
-		line := eventText(&event)
-		if e.asJSON {
-			if line, err = eventJSON(&event); err != nil {
-				return err
-			}
-		}
-		if _, err := e.cmd.OutOrStdout().Write(line); errors.Is(err, syscall.EPIPE) {
+		if _, err := a.cmd.OutOrStdout().Write(text); errors.Is(err, syscall.EPIPE) {
 			return nil // nobody reads on
 		} else if err != nil {
 			return fmt.Errorf("cannot print an event: %w", innermost(err))
@@ -140,9 +158,7 @@ func eventText(e *client.Event) []byte {
 		return fmt.Appendf(nil, "%s %s\n", printable(e.Name), printable(excerpt(string(e.Data), maxShown)))
 	}
 	if e.Name == "lost" {
-		var lost struct{ Count uint64 }
-		json.Unmarshal(e.Data, &lost) // is an object, as it was one above
-		return fmt.Appendf(nil, "%-23s  %-10s  up to %d events are missing\n", "", e.Name, lost.Count)
+		return lostText(e, "events")
 	}
 	var about []string
 	switch gateway.EventName(e.Name) {
@@ -156,10 +172,20 @@ func eventText(e *client.Event) []byte {
 		}
 		about = append(about, said(&v))
 	}
-	line := fmt.Sprintf("%s  %-10s  %-16s  %s", v.At.Local().Format("2006-01-02 15:04:05.000"),
+	line := fmt.Sprintf("%s  %-10s  %-16s  %s", v.At.Local().Format(clock),
 		printable(e.Name), printable(v.Device), strings.Join(about, " "))
 	return []byte(strings.TrimRight(line, " ") + "\n")
 }
+
+// lostText tells how many of what a stream should have had are gone, as a line for people.
+func lostText(e *client.Event, what string) []byte {
+	var lost struct{ Count uint64 }
+	json.Unmarshal(e.Data, &lost) // is an object, as the caller has seen
+	return fmt.Appendf(nil, "%-23s  %-10s  up to %d %s are missing\n", "", e.Name, lost.Count, what)
+}
+
+// clock is how a line that is about a moment begins.
+const clock = "2006-01-02 15:04:05.000"
 
 // commandSaid returns what an event says of a command, for people.
 func commandSaid(c *gateway.CommandEvent) string {
@@ -189,12 +215,26 @@ func said(v *gateway.Event) string {
 		}
 		return excerpt(strings.TrimSuffix(string(text), "\n"), maxShown)
 	case v.Raw != nil:
-		if l := newLine(0, v.Raw); l.Text != nil {
-			return printable(excerpt(*l.Text, maxShown))
-		}
-		return "hex " + excerpt(fmt.Sprintf("%x", v.Raw), maxShown)
+		return saidRaw(v.Raw)
 	case v.Size > 0:
 		return number(v.Size, "byte")
 	}
 	return ""
+}
+
+// saidRaw returns what the data of a message says, for people: as text where it begins as text.
+func saidRaw(data []byte) string {
+	head, more := data, ""
+	if len(data) > maxShown {
+		head, more = data[:maxShown], "…"
+		for range utf8.UTFMax - 1 { // it may be cut in the middle of a character
+			if !utf8.Valid(head) {
+				head = head[:len(head)-1]
+			}
+		}
+	}
+	if utf8.Valid(head) {
+		return printable(string(head) + more)
+	}
+	return "hex " + excerpt(fmt.Sprintf("%x", data), maxShown)
 }

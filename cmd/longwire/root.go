@@ -62,7 +62,7 @@ func newRoot() *cobra.Command {
 and speak in small binary frames over it.
 
 "longwire serve" holds their connections and lets programs ask them; "longwire
-devices", "ask", "push", "commands", "events" and others do that from a shell.
+devices", "ask", "push", "commands", "events", "trace" and others do that from a shell.
 "longwire send" and "longwire listen" talk to whatever speaks in such frames, and
 "longwire bench" measures it. "longwire config" is about the configuration of serve, and "longwire
 token" makes a token for a login.
@@ -81,7 +81,7 @@ it could not, and 2 when it was called in a wrong way.`,
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(newHelp())
 	root.AddCommand(newServe(), newSend(), newListen(), newBench(), newConfig(), newToken(), newVersion())
-	root.AddCommand(newDevices(), newAsk(), newPush(), newCommands(), newEvents(), newKick(), newDrain(), newReload(), newContext(), newStore())
+	root.AddCommand(newDevices(), newAsk(), newPush(), newCommands(), newEvents(), newTrace(), newKick(), newDrain(), newReload(), newContext(), newStore())
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
 		if c.Name() == "completion" {

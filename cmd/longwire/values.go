@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -42,6 +43,48 @@ func (w *word) Set(text string) error {
 
 func (w *word) String() string { return w.chosen }
 func (w *word) Type() string   { return "word" }
+
+// A column is a flag's choice of what is ordered by, from the largest to the smallest with - before it.
+type column struct{ word }
+
+func (c *column) Set(text string) error {
+	name, descending := strings.CutPrefix(text, "-")
+	if err := c.word.Set(name); err != nil {
+		return err
+	}
+	if descending {
+		c.chosen = "-" + c.chosen
+	}
+	return nil
+}
+
+func (c *column) Type() string { return "column" }
+
+// A moment is a flag's time: one like 2026-11-22T15:36:09Z, or how long ago it was.
+type moment struct{ time.Time }
+
+func (m *moment) Set(text string) error {
+	var ago duration
+	if ago.Set(text) == nil {
+		m.Time = time.Now().Add(-time.Duration(ago))
+		return nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return fmt.Errorf("%.64q is no time; write one like 2026-11-22T15:36:09Z, or how long ago it was, like 30s, 5m, 12h or 28d", text)
+	}
+	m.Time = at
+	return nil
+}
+
+func (m *moment) String() string {
+	if m.IsZero() {
+		return ""
+	}
+	return m.Format(time.RFC3339)
+}
+
+func (m *moment) Type() string { return "time" }
 
 // completeWord lets the shell complete a flag's word.
 func completeWord(cmd *cobra.Command, name string, w word) {
