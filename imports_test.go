@@ -47,6 +47,10 @@ func TestImports(t *testing.T) {
 			return standard(p) || p == module || p == module+"/internal/gateway" || p == module+"/internal/queue" || p == module+"/internal/store" || strings.HasPrefix(p, "github.com/prometheus/client_golang/")
 		}, "it shows what the gateway and what it keeps have counted, and is the one importer of Prometheus"},
 		{"internal/dashboard", standard, "the page is files, which know the API alone"},
+		{"internal/top", func(p string) bool {
+			return standard(p) || p == module+"/internal/client" || p == module+"/internal/gateway" || p == module+"/internal/queue" ||
+				strings.HasPrefix(p, "charm.land/bubbletea/") || strings.HasPrefix(p, "github.com/charmbracelet/x/")
+		}, "the view in a terminal asks the API, and is the one importer of the terminal library"},
 		{"internal/poll", func(p string) bool { return standard(p) || extended(p) },
 			"the driver knows descriptors and events, and nothing of connections"},
 		{"internal/bench", func(p string) bool {
