@@ -1,0 +1,5 @@
+//go:build slow
+
+package guess_test
+
+func init() { rounds = 60 }
