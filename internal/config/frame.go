@@ -146,3 +146,26 @@ func ParseFrame(text string) (Frame, error) {
 	}
 	return f, d.problems.err()
 }
+
+// FrameSettings returns the settings under frame that make a format, each as it stands in a
+// file, as in "length: {width: 2, counts: data}". ParseFrame reads them, one on each line or
+// with commas between them in braces. What follows from the others is left out.
+func FrameSettings(f frame.Format) []string {
+	typ := fmt.Sprintf("{width: %d}", f.Type.Width)
+	if f.Type.Width > 0 && f.Type.Offset < f.Length.Offset {
+		typ = fmt.Sprintf("{offset: %d, width: %d}", f.Type.Offset, f.Type.Width)
+	}
+	order, kind := Order.words("")[f.Order], Kind.words("")[f.Checksum.Kind]
+	sum := kind
+	if f.Checksum.From != 0 || f.Checksum.Order != f.Order && f.Checksum.Kind != frame.NoChecksum {
+		sum = fmt.Sprintf("{kind: %s, from: %d, order: %s}", kind, f.Checksum.From, Order.words("")[f.Checksum.Order])
+	}
+	return []string{
+		"head: " + quoted(Hex(f.Head).String()),
+		fmt.Sprintf("length: {width: %d, counts: %s}", f.Length.Width, Counts.words("")[f.Length.Counts]),
+		"type: " + typ,
+		"order: " + order,
+		"checksum: " + sum,
+		"tail: " + quoted(Hex(f.Tail).String()),
+	}
+}
