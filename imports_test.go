@@ -51,6 +51,8 @@ func TestImports(t *testing.T) {
 			return standard(p) || p == module+"/internal/client" || p == module+"/internal/gateway" || p == module+"/internal/queue" ||
 				strings.HasPrefix(p, "charm.land/bubbletea/") || strings.HasPrefix(p, "github.com/charmbracelet/x/")
 		}, "the view in a terminal asks the API, and is the one importer of the terminal library"},
+		{"internal/doctor", func(p string) bool { return standard(p) || extended(p) || p == module+"/internal/config" },
+			"the doctor looks at the machine and the configuration, and at nothing that runs"},
 		{"internal/guess", func(p string) bool { return standard(p) || p == module+"/frame" },
 			"guessing is about bytes and formats; how a format is written down is known elsewhere"},
 		{"internal/poll", func(p string) bool { return standard(p) || extended(p) },
