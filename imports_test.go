@@ -58,8 +58,11 @@ func TestImports(t *testing.T) {
 		{"internal/poll", func(p string) bool { return standard(p) || extended(p) },
 			"the driver knows descriptors and events, and nothing of connections"},
 		{"internal/bench", func(p string) bool {
-			return standard(p) || p == module+"/frame" || p == "github.com/HdrHistogram/hdrhistogram-go"
-		}, "the load side measures any server of frames; it is the one importer of the histogram"},
+			return standard(p) || p == module+"/frame" || p == module+"/internal/dial" || p == module+"/internal/latency"
+		}, "the load side measures any server of frames, and knows nothing of the library"},
+		{"internal/dial", standard, "it opens connections, whatever is spoken on them"},
+		{"internal/latency", func(p string) bool { return standard(p) || p == "github.com/HdrHistogram/hdrhistogram-go" },
+			"it is the one importer of the histogram"},
 		{"internal/logging", func(p string) bool { return standard(p) || p == "github.com/DeRuina/timberjack" },
 			"it is the one importer of the log's rotation"},
 		{"internal/store", func(p string) bool {

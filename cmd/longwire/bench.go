@@ -12,6 +12,7 @@ import (
 
 	"github.com/longwire/longwire"
 	"github.com/longwire/longwire/internal/bench"
+	"github.com/longwire/longwire/internal/dial"
 )
 
 func newBench() *cobra.Command {
@@ -111,7 +112,7 @@ func untilAborted[R any](ctx context.Context, measure func(ctx context.Context) 
 
 // problem makes an error of package bench into a sentence.
 func (l *load) problem(err error, address string) error {
-	if e, ok := errors.AsType[*bench.LimitError](err); ok {
+	if e, ok := errors.AsType[*dial.LimitError](err); ok {
 		return fmt.Errorf("--conns: %d connections are too many where a process may have %d file descriptors; raise that limit (ulimit -n), or open fewer", e.Conns, e.Limit)
 	}
 	if e, ok := errors.AsType[*bench.ConnectError](err); ok {

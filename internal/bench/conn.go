@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/longwire/longwire/frame"
 )
@@ -203,7 +204,7 @@ func (c *conn) record(n int, now int64) {
 	}
 	for number := first; number < first+int64(n); number++ {
 		if at := c.begun(number); at >= warmup {
-			c.shard.latency.record(now - at)
+			c.shard.latency.Record(time.Duration(now - at))
 		}
 	}
 	c.shard.mu.Unlock()

@@ -48,7 +48,7 @@ const exchanged = 64
 
 // Conns opens connections, lets them rest, and closes them. When ctx ends they rest
 // no longer. The error is a *MemoryError when the memory of the process cannot be
-// read, a *LimitError or a *ConnectError when the connections could not be opened,
+// read, a *[dial.LimitError] or a *ConnectError when the connections could not be opened,
 // a *Failure when a frame was not echoed, and the cause of ctx when it ended before
 // the connections could rest.
 func Conns(ctx context.Context, o ConnsOptions) (*ConnsReport, error) {

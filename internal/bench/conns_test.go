@@ -122,43 +122,6 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-func TestTooManyConnections(t *testing.T) {
-	limit, ok := descriptorLimit()
-	if !ok || limit > 1<<30 {
-		t.Skip("there is no limit")
-	}
-	_, err := Run(t.Context(), Options{Addr: "127.0.0.1:1", Conns: int(limit)})
-	if e, ok := errors.AsType[*LimitError](err); !ok || e.Limit != limit || e.Conns != int(limit) {
-		t.Error(err)
-	}
-}
-
-func TestSource(t *testing.T) {
-	for i, want := range map[int]string{
-		0: "127.0.0.1", 9_999: "127.0.0.1", 10_000: "127.0.0.2", 254*10_000 - 1: "127.0.0.254", 255 * 10_000: "127.0.1.0",
-	} {
-		if got := source(i).String(); got != want {
-			t.Errorf("connection %d comes from %s, want %s", i, got, want)
-		}
-	}
-}
-
-func TestLatency(t *testing.T) {
-	l := newLatencies()
-	for ms := range 1000 {
-		l.record(int64(time.Duration(ms+1) * time.Millisecond))
-	}
-	l.record(-5)                   // a clock that went back
-	l.record(int64(2 * time.Hour)) // more than the histogram holds
-	other := newLatencies()
-	other.merge(l)
-	got := other.sum()
-	near := func(d, want time.Duration) bool { return d > want*998/1000 && d < want*1003/1000 }
-	if got.Samples != 1002 || !near(got.P50, 500*time.Millisecond) || !near(got.P99, 991*time.Millisecond) || !near(got.Max, time.Hour) {
-		t.Errorf("%+v", got)
-	}
-}
-
 func TestErrorsSayWhat(t *testing.T) {
 	for _, test := range []struct {
 		err  error
@@ -166,7 +129,6 @@ func TestErrorsSayWhat(t *testing.T) {
 	}{
 		{&Failure{2, Closed, "the server closed it"}, "bench: connection 3: the server closed it"},
 		{&ConnectError{5, errors.New("no route")}, "bench: connecting, after 5 connections: no route"},
-		{&LimitError{2000, 1024}, "bench: 2000 connections are too many for a process that may have 1024 file descriptors"},
 		{&MemoryError{7, os.ErrNotExist}, "bench: the memory of process 7: file does not exist"},
 	} {
 		if got := test.err.Error(); !strings.HasPrefix(got, test.want) {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/longwire/longwire/frame"
+	"github.com/longwire/longwire/internal/latency"
 )
 
 // Options say what [Run] does. Only Addr or DialContext has to be there.
@@ -99,7 +100,7 @@ type Report struct {
 	Connect   time.Duration // how long it took to open the connections
 	Elapsed   time.Duration // how long it was measured
 	Frames    int64         // right answers that came in that time
-	Latency   Latency
+	Latency   latency.Percentiles
 	Schedule  *Schedule // nil without a rate
 	Errors    map[Kind]int64
 	First     *Failure // nil when there is no error
@@ -144,7 +145,7 @@ func perSecond(n int64, in time.Duration) float64 {
 // the others go on. When ctx ends, Run ends early, with the report of what was
 // measured by then.
 //
-// The error is a *LimitError or a *ConnectError when the connections could not be
+// The error is a *[dial.LimitError] or a *ConnectError when the connections could not be
 // opened, and the cause of ctx when it ended before anything was measured.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	o = o.withDefaults()
@@ -210,7 +211,7 @@ type run struct {
 // memory, and one for all a lock that all of them wait for.
 type shard struct {
 	mu       sync.Mutex
-	latency  latencies
+	latency  latency.Histogram
 	answers  int64 // all
 	measured int64 // those that count for the rate
 }
@@ -225,7 +226,7 @@ func newRun(o Options, sample []byte) *run {
 		errors:      make(map[Kind]int64),
 	}
 	for i := range r.shards {
-		r.shards[i].latency = newLatencies()
+		r.shards[i].latency = latency.New()
 	}
 	return r
 }
@@ -306,12 +307,12 @@ func (r *run) report() *Report {
 		Errors:    maps.Clone(r.errors),
 		First:     r.first,
 	}
-	all := newLatencies()
+	all := latency.New()
 	for i := range r.shards {
 		rep.Frames += r.shards[i].measured
-		all.merge(r.shards[i].latency)
+		all.Merge(r.shards[i].latency)
 	}
-	rep.Latency = all.sum()
+	rep.Latency = all.Percentiles()
 	if r.Rate > 0 {
 		rep.Schedule = &r.schedule
 	}

@@ -1,5 +1,5 @@
 //go:build !unix
 
-package bench
+package dial
 
 func descriptorLimit() (n uint64, ok bool) { return 0, false }
