@@ -91,6 +91,8 @@ func (p *printer) setting(v reflect.Value, s setting, path, indent string, docs 
 	case v.Kind() == reflect.Struct:
 		p.line(indent, key)
 		p.section(v, path, indent+"  ", docs)
+	case v.Kind() == reflect.Slice && v.Len() == 0 && v.Type().Elem().Kind() == reflect.Struct:
+		p.line(indent, key+" []")
 	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Struct:
 		p.line(indent, key)
 		for i := range v.Len() {
