@@ -65,6 +65,9 @@ func TestImports(t *testing.T) {
 			"it is the one importer of the histogram"},
 		{"internal/logging", func(p string) bool { return standard(p) || p == "github.com/DeRuina/timberjack" },
 			"it is the one importer of the log's rotation"},
+		{"internal/sim", func(p string) bool {
+			return standard(p) || p == module || p == module+"/frame" || p == module+"/internal/config" || p == module+"/internal/dial" || p == module+"/internal/latency"
+		}, "simulated boards are the other end of the wire: they know the library and the codec, and nothing of the gateway"},
 		{"internal/store", func(p string) bool {
 			return standard(p) || extended(p) || strings.HasPrefix(p, "github.com/nats-io/") || p == "github.com/minio/highwayhash"
 		}, "the store knows records and logs, nothing of boards, and is the one importer of NATS"},

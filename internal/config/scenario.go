@@ -28,7 +28,8 @@ type Scenario struct {
 type Boards struct {
 	Name       string            `yaml:"name" default:"boards-1, boards-2 and so on" doc:"What the report calls the group."`
 	Count      Count             `yaml:"count" doc:"How many boards there are in it."`
-	ID         string            `yaml:"id" or:"off" default:"the name of the group, a dash and {{.N}}" doc:"Who a board says it is, in a hello; {{.N}} is its number in the group, from 1. off for boards that say no hello."`
+	First      Count             `yaml:"first" doc:"Number of the first one."`
+	ID         string            `yaml:"id" or:"off" default:"the name of the group, a dash and {{.N}}" doc:"Who a board says it is, in a hello; {{.N}} is its number. off for boards that say no hello."`
 	Token      string            `yaml:"token" or:"off" doc:"What proves the id."`
 	IDs        string            `yaml:"ids" or:"off" doc:"File with a line for each board: its id and, after a space, its token; in place of id and token."`
 	Groups     []string          `yaml:"groups" doc:"Groups of the gateway that the boards say they are in."`
@@ -210,13 +211,39 @@ func (f *Fault) complete(given func(setting string) bool) map[string]string {
 	for _, s := range settingsOf(reflect.TypeFor[Fault]())[1:] {
 		def, ok := has[s.name]
 		switch {
-		case ok && !given(s.name):
+		case ok && !given(s.name) && reflect.ValueOf(f).Elem().FieldByIndex(s.index).IsZero():
 			reflect.ValueOf(f).Elem().FieldByIndex(s.index).SetInt(int64(def))
 		case !ok && given(s.name) && !reflect.ValueOf(f).Elem().FieldByIndex(s.index).IsZero():
 			wrong[s.name] = "has no meaning for the fault " + string(f.Kind) + "; it is one of " + strings.Join(faultsWith(s.name), " and ")
 		}
 	}
 	return wrong
+}
+
+// Parse reads a kind of fault, and after = the value of the setting that matters most for it:
+// bytes, hold or every.
+func (f *Fault) Parse(text string) error {
+	kind, value, more := strings.Cut(text, "=")
+	chosen, err := choose(kind, FaultKinds())
+	if err != nil {
+		return err
+	}
+	*f = Fault{Kind: FaultKind(chosen)}
+	f.complete(func(string) bool { return false })
+	if !more {
+		return nil
+	}
+	for _, name := range []string{"bytes", "hold", "every"} {
+		if _, ok := faultSettings[f.Kind][name]; ok {
+			s, _ := settingOf(reflect.TypeFor[Fault](), name)
+			s.or = nil
+			if err := s.set(reflect.ValueOf(f).Elem().FieldByIndex(s.index), value); err != nil {
+				return fmt.Errorf("%s: %w", kind, err)
+			}
+			return nil
+		}
+	}
+	return fmt.Errorf("%s takes no value, and has %.64q", kind, value)
 }
 
 func faultsWith(setting string) (kinds []string) {
@@ -234,7 +261,7 @@ func (s *Scenario) setDefaults() {
 }
 
 func (b *Boards) setDefaults() {
-	b.Count = 1
+	b.Count, b.First = 1, 1
 	b.Reconnect = Reconnect{Duration(100 * time.Millisecond), Duration(30 * time.Second)}
 	b.Fault.Kind = NoFault
 }
