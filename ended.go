@@ -26,7 +26,7 @@ const (
 // the log.
 type endings struct {
 	mu      sync.Mutex
-	ring    [keepEnded]Ended
+	ring    []Ended // nil until there has been one; a Client's are asked for by nobody
 	n       int // how many there have been
 	second  tick
 	logged  [numReasons]int // in this second
@@ -35,11 +35,16 @@ type endings struct {
 
 // note remembers an end. It reports whether it should be in the log, and how many like
 // it have not been since the latest that was.
-func (e *endings) note(d Ended, now tick) (log bool, omitted int) {
+func (e *endings) note(d Ended, now tick, keep bool) (log bool, omitted int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.ring[e.n%keepEnded] = d
-	e.n++
+	if keep {
+		if e.ring == nil {
+			e.ring = make([]Ended, keepEnded)
+		}
+		e.ring[e.n%keepEnded] = d
+		e.n++
+	}
 	if late(now, e.second, time.Second) {
 		e.second = now
 		e.logged = [numReasons]int{}
@@ -66,7 +71,7 @@ func (e *endpoint) closed(c *Conn, why *CloseError) {
 		Reason: why.Reason,
 		Err:    why.Err,
 	}
-	log, omitted := e.endings.note(ended, e.at(ended.End))
+	log, omitted := e.endings.note(ended, e.at(ended.End), !e.dials)
 	level := slog.LevelInfo
 	if why.Reason.peersFault() {
 		level = slog.LevelWarn
