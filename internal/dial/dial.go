@@ -6,6 +6,7 @@ package dial
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 )
 
@@ -29,13 +30,14 @@ const perSource = 10_000
 
 // A Dialer opens connections to one address. Its methods may be called from any goroutine.
 type Dialer struct {
-	addr   string
-	spread bool // they come from more than one address
+	addr  string
+	first int // of the source addresses; 0 where the system chooses
 }
 
 // New resolves the address once, for so many connections. To the loopback interface, when
-// there are too many connections for the ports of one address, they come from 127.0.0.1,
-// 127.0.0.2 and so on. The error is a *LimitError when there may not be so many.
+// there are too many connections for the ports of one address, they come from several, which
+// begin at another one each time: for a minute the ports of a run before are not free, and the
+// system would search long for others. The error is a *LimitError when there may not be so many.
 func New(addr string, conns int) (*Dialer, error) {
 	if limit, ok := descriptorLimit(); ok && uint64(conns)+spare > limit {
 		return nil, &LimitError{conns, limit}
@@ -44,25 +46,23 @@ func New(addr string, conns int) (*Dialer, error) {
 	if err != nil {
 		return nil, err
 	}
-	loopback := resolved.IP.IsLoopback() && resolved.IP.To4() != nil
-	return &Dialer{resolved.String(), conns > perSource && loopback}, nil
+	d := &Dialer{addr: resolved.String()}
+	if conns > perSource && resolved.IP.IsLoopback() && resolved.IP.To4() != nil {
+		d.first = 1 + rand.IntN(1<<24-2-conns/perSource-1)
+	}
+	return d, nil
 }
 
 // Dial opens the connection with an index, which counts from 0.
 func (d *Dialer) Dial(ctx context.Context, i int) (*net.TCPConn, error) {
 	var nd net.Dialer
-	if d.spread {
-		nd.LocalAddr = &net.TCPAddr{IP: source(i)}
+	if d.first > 0 {
+		n := d.first + i/perSource
+		nd.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, byte(n>>16), byte(n>>8), byte(n))}
 	}
 	nc, err := nd.DialContext(ctx, "tcp", d.addr)
 	if err != nil {
 		return nil, err
 	}
 	return nc.(*net.TCPConn), nil
-}
-
-// source returns the address that a connection comes from.
-func source(i int) net.IP {
-	n := 1 + i/perSource
-	return net.IPv4(127, byte(n>>16), byte(n>>8), byte(n))
 }

@@ -21,16 +21,6 @@ func TestTooManyConnections(t *testing.T) {
 	}
 }
 
-func TestSource(t *testing.T) {
-	for i, want := range map[int]string{
-		0: "127.0.0.1", 9_999: "127.0.0.1", 10_000: "127.0.0.2", 254*10_000 - 1: "127.0.0.254", 255 * 10_000: "127.0.1.0",
-	} {
-		if got := source(i).String(); got != want {
-			t.Errorf("connection %d comes from %s, want %s", i, got, want)
-		}
-	}
-}
-
 // Connections over those of one address come from the next, where the system has it.
 func TestDialSpreads(t *testing.T) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -42,14 +32,16 @@ func TestDialSpreads(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	for i, want := range map[int]string{0: "127.0.0.1", 14_999: "127.0.0.2"} {
+	var from []string
+	for _, i := range []int{0, 9_999, 10_000} {
 		c, err := d.Dial(t.Context(), i)
 		if err != nil {
 			t.Skip(err) // other systems have 127.0.0.1 alone
 		}
 		defer c.Close()
-		if got := c.LocalAddr().(*net.TCPAddr).IP.String(); got != want {
-			t.Errorf("connection %d comes from %s, want %s", i, got, want)
-		}
+		from = append(from, c.LocalAddr().(*net.TCPAddr).IP.String())
+	}
+	if from[0] != from[1] || from[1] == from[2] {
+		t.Errorf("connections 0, 9999 and 10000 come from %v", from)
 	}
 }
