@@ -27,7 +27,7 @@ const (
 type endings struct {
 	mu      sync.Mutex
 	ring    []Ended // nil until there has been one; a Client's are asked for by nobody
-	n       int // how many there have been
+	n       int     // how many there have been
 	second  tick
 	logged  [numReasons]int // in this second
 	omitted [numReasons]int

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -155,6 +156,11 @@ func (s *simulate) run(ctx context.Context, args []string) error {
 	}
 	if err := s.checkPorts(args[0], fleet.Boards()); err != nil {
 		return err
+	}
+	if os.Getenv("GOGC") == "" {
+		// Most of the memory is stacks, which never are garbage, and the collector would wait until there
+		// is as much garbage as there is of both.
+		debug.SetGCPercent(50)
 	}
 	report, err := untilAborted(ctx, func(ctx context.Context) (*sim.Report, error) {
 		p := newProgressLine(s.cmd.ErrOrStderr())
