@@ -88,6 +88,8 @@ func (w *wire) read() {
 			w.ended(longwire.ReasonTruncated)
 		case broken:
 			w.ended(longwire.ReasonBadFrame)
+		case errors.Is(err, net.ErrClosed):
+			w.ended(longwire.ReasonClosed)
 		default:
 			w.ended(longwire.ReasonLost)
 		}
@@ -265,8 +267,12 @@ func (w *wire) write(all []byte, piece int) error {
 		m, err := w.nc.Write(all[:n])
 		w.b.g.tally.bytesOut.Add(int64(m))
 		if err != nil {
-			w.ended(longwire.ReasonLost)
-			return &longwire.CloseError{Reason: longwire.ReasonLost, Err: err}
+			why := longwire.ReasonLost
+			if errors.Is(err, net.ErrClosed) {
+				why = longwire.ReasonClosed
+			}
+			w.ended(why)
+			return &longwire.CloseError{Reason: why, Err: err}
 		}
 		if all = all[n:]; len(all) > 0 && pause > 0 && !sleep(w.ctx, pause) {
 			return context.Cause(w.ctx)
