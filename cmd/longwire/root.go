@@ -62,10 +62,12 @@ func newRoot() *cobra.Command {
 and speak in small binary frames over it.
 
 "longwire serve" holds their connections and lets programs ask them; "longwire
-devices", "ask", "push", "commands", "events", "trace" and others do that from a shell.
-"longwire send" and "longwire listen" talk to whatever speaks in such frames, and
-"longwire bench" measures it. "longwire config" is about the configuration of serve, and "longwire
-token" makes a token for a login.
+devices", "ask", "push", "commands", "events", "trace", "top" and others do that from
+a shell. "longwire send" and "longwire listen" talk to whatever speaks in such frames,
+"longwire tap" and "longwire decode" show what goes over the wire, "longwire sim"
+simulates boards, and "longwire bench" measures. "longwire doctor" looks at the
+machine, "longwire config" is about the configuration of serve, and "longwire token"
+makes a token for a login.
 
 The exit status of each command is 0 when it did what it was asked for, 1 when
 it could not, and 2 when it was called in a wrong way.`,

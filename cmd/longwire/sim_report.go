@@ -77,7 +77,7 @@ func (s *simulate) printReport(r *sim.Report, address string) error {
 		all.FramesOut += g.FramesOut
 		all.FramesIn += g.FramesIn
 	}
-	out = fmt.Appendf(out, "all: %d boards, %d connected when the %s were over, %d connections\n", all.Boards, r.Online, short(r.Elapsed), all.Connections)
+	out = fmt.Appendf(out, "all: %d boards, %d connected when the %s were over, %d connections\n", all.Boards, r.Online(), short(r.Elapsed), all.Connections)
 	out = fmt.Appendf(out, "  asked %d, answered %d; were asked %d, answered %d; %d frames sent, %d received\n",
 		all.Asked, all.Answered, all.Questions, all.Replied, all.FramesOut, all.FramesIn)
 	return s.write(out)
@@ -188,7 +188,7 @@ func newSimLatency(p latency.Percentiles) simLatency {
 }
 
 func newSimObject(r *sim.Report, address string) *simObject {
-	o := &simObject{Address: address, Online: r.Online, Ramp: seconds(r.Ramp), Elapsed: seconds(r.Elapsed), Served: honestProblem(r) == nil}
+	o := &simObject{Address: address, Online: r.Online(), Ramp: seconds(r.Ramp), Elapsed: seconds(r.Elapsed), Served: honestProblem(r) == nil}
 	for _, g := range r.Groups {
 		o.Boards += g.Boards
 		o.Groups = append(o.Groups, simGroup{

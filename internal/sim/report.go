@@ -13,18 +13,17 @@ import (
 
 // Progress is how far a fleet has come.
 type Progress struct {
-	Elapsed               time.Duration
-	Boards, Begun, Online int
-	Asked, Answered       int64 // by boards, and by the gateway
-	Questions             int64 // of the gateway
-	Errors                int64
+	Elapsed         time.Duration
+	Boards, Online  int
+	Asked, Answered int64 // by boards, and by the gateway
+	Questions       int64 // of the gateway
+	Errors          int64
 }
 
 // A Report is what came of a fleet.
 type Report struct {
 	Ramp    time.Duration // how long it took until all boards had begun
 	Elapsed time.Duration // from the first one's beginning until the boards were to send no more
-	Online  int           // boards that were connected then
 	Groups  []Group
 }
 
@@ -34,6 +33,8 @@ type Group struct {
 	Boards int
 	Fault  config.FaultKind
 
+	Begun        int              // boards that had begun; all, unless the ramp was cut short
+	Online       int              // boards that were connected when they were to send no more
 	Connected    int              // boards that were let in at least once
 	Connections  int64            // that were opened
 	Ups          int64            // of these, how many were let in
@@ -56,15 +57,8 @@ type Group struct {
 
 	FramesIn, FramesOut int64 // those that are no frame, or not a whole one, do not count
 	BytesIn, BytesOut   int64
-}
 
-// report fills in what the groups have counted.
-func (f *Fleet) report(r *Report) {
-	for _, g := range f.groups {
-		one := g.tally.report()
-		one.Name, one.Boards, one.Fault = g.conf.Name, len(g.boards), g.conf.Fault.Kind
-		r.Groups = append(r.Groups, one)
-	}
+	cut bool // the ramp was cut short
 }
 
 // Honest reports whether what the boards do is right, so that the gateway must answer them.
@@ -90,8 +84,18 @@ func (g *Group) Problem() string {
 		return ""
 	}
 	var problems []string
-	if missing := g.Boards - g.Connected; missing > 0 {
-		text := fmt.Sprintf("%d of %d boards were never connected", missing, g.Boards)
+	missing, away := g.Begun-g.Connected, g.Connected-g.Online
+	if g.cut && len(g.NotConnected) == 0 {
+		missing = 0 // there was no time
+	}
+	if g.Fault == config.Storm || g.cut {
+		away = 0 // they may just be on their way
+	}
+	if away > 0 {
+		problems = append(problems, fmt.Sprintf("%d boards were not connected any more at the end", away))
+	}
+	if missing > 0 {
+		text := fmt.Sprintf("%d of %d boards were never connected", missing, g.Begun)
 		if len(g.NotConnected) > 0 {
 			text += " (" + Counts(g.NotConnected) + ")"
 		}
@@ -101,6 +105,14 @@ func (g *Group) Problem() string {
 		problems = append(problems, fmt.Sprintf("%d of %d messages were not answered as they should (%s)", n, g.Asked+g.Pushed, Counts(g.Errors)))
 	}
 	return strings.Join(problems, ", and ")
+}
+
+// Online returns how many boards were connected when they were to send no more.
+func (r *Report) Online() (n int) {
+	for i := range r.Groups {
+		n += r.Groups[i].Online
+	}
+	return n
 }
 
 // Counts says how often there was each of several things.

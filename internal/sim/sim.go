@@ -12,7 +12,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/longwire/longwire/frame"
@@ -44,7 +43,6 @@ type Fleet struct {
 	known  map[string]*board // by their ids
 	dialer *dial.Dialer
 	gate   chan struct{} // holds a token for each connection that is being opened
-	begun  atomic.Int64  // boards
 	epoch  time.Time     // when the first one began
 
 	enough chan struct{} // closed when nothing more is to be sent
@@ -118,6 +116,7 @@ func (f *Fleet) Run(ctx context.Context, progress func(Progress)) *Report {
 
 	var boards sync.WaitGroup
 	ramp := f.start(ctx, alive, &boards)
+	cut := ctx.Err() != nil
 	if f.Scenario.Duration > 0 {
 		timed, cancel := context.WithTimeout(ctx, time.Duration(f.Scenario.Duration))
 		defer cancel()
@@ -126,11 +125,16 @@ func (f *Fleet) Run(ctx context.Context, progress func(Progress)) *Report {
 	<-ctx.Done()
 	close(f.enough)
 	f.asking.Lock() // when the last answer has come, or is late
-	r := &Report{Ramp: ramp, Elapsed: time.Since(began), Online: f.online()}
+	r := &Report{Ramp: ramp, Elapsed: time.Since(began)}
+	for _, g := range f.groups {
+		r.Groups = append(r.Groups, Group{Name: g.conf.Name, Boards: len(g.boards), Fault: g.conf.Fault.Kind, Online: int(g.tally.online.Load()), cut: cut})
+	}
 	f.asking.Unlock()
 	end()
 	boards.Wait()
-	f.report(r)
+	for i, g := range f.groups {
+		g.tally.report(&r.Groups[i])
+	}
 	return r
 }
 
@@ -146,7 +150,7 @@ func (f *Fleet) start(ctx, alive context.Context, boards *sync.WaitGroup) time.D
 		case <-ctx.Done():
 			return time.Since(began)
 		}
-		f.begun.Add(1)
+		b.g.tally.begun.Add(1)
 		boards.Go(func() { b.live(alive) })
 	}
 	return time.Since(began)
@@ -161,7 +165,7 @@ func (f *Fleet) watch(began time.Time, over <-chan struct{}, progress func(Progr
 		case <-over:
 			return
 		case now := <-tick.C:
-			p := Progress{Elapsed: now.Sub(began), Boards: len(f.boards), Begun: int(f.begun.Load()), Online: f.online()}
+			p := Progress{Elapsed: now.Sub(began), Boards: len(f.boards), Online: f.online()}
 			for _, g := range f.groups {
 				g.tally.addTo(&p)
 			}

@@ -12,6 +12,7 @@ import (
 
 // A tally is what the boards of a group have counted.
 type tally struct {
+	begun                        atomic.Int64 // boards
 	online, opened, ups, storms  atomic.Int64
 	asked, pushed, heard         atomic.Int64
 	framesIn, framesOut          atomic.Int64
@@ -122,29 +123,28 @@ func (t *tally) addTo(p *Progress) {
 	p.Errors += t.failures.Load()
 }
 
-// report returns what has been counted, when nothing is at work any more.
-func (t *tally) report() Group {
-	return Group{
-		Connected:    len(t.seen),
-		Connections:  t.opened.Load(),
-		Ups:          t.ups.Load(),
-		Storms:       t.storms.Load(),
-		NotConnected: maps.Clone(t.connects),
-		Ended:        maps.Clone(t.ends),
-		Asked:        t.asked.Load(),
-		Answered:     t.answers.Load(),
-		Pushed:       t.pushed.Load(),
-		Heard:        t.heard.Load(),
-		Errors:       maps.Clone(t.errors),
-		Took:         t.took.Percentiles(),
-		Questions:    t.questions.Load(),
-		Replied:      t.replies[replied],
-		RepliedError: t.replies[repliedError],
-		LeftSilent:   t.replies[leftSilent],
-		ReplyTook:    t.replyTook.Percentiles(),
-		FramesIn:     t.framesIn.Load(),
-		FramesOut:    t.framesOut.Load(),
-		BytesIn:      t.bytesIn.Load(),
-		BytesOut:     t.bytesOut.Load(),
-	}
+// report fills in what has been counted, when nothing is at work any more.
+func (t *tally) report(g *Group) {
+	g.Begun = int(t.begun.Load())
+	g.Connected = len(t.seen)
+	g.Connections = t.opened.Load()
+	g.Ups = t.ups.Load()
+	g.Storms = t.storms.Load()
+	g.NotConnected = maps.Clone(t.connects)
+	g.Ended = maps.Clone(t.ends)
+	g.Asked = t.asked.Load()
+	g.Answered = t.answers.Load()
+	g.Pushed = t.pushed.Load()
+	g.Heard = t.heard.Load()
+	g.Errors = maps.Clone(t.errors)
+	g.Took = t.took.Percentiles()
+	g.Questions = t.questions.Load()
+	g.Replied = t.replies[replied]
+	g.RepliedError = t.replies[repliedError]
+	g.LeftSilent = t.replies[leftSilent]
+	g.ReplyTook = t.replyTook.Percentiles()
+	g.FramesIn = t.framesIn.Load()
+	g.FramesOut = t.framesOut.Load()
+	g.BytesIn = t.bytesIn.Load()
+	g.BytesOut = t.bytesOut.Load()
 }

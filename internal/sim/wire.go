@@ -103,10 +103,11 @@ type countingReader struct{ w *wire }
 func (c countingReader) Read(p []byte) (int, error) {
 	w := c.w
 	if fault := w.b.g.conf.Fault; fault.Kind == config.Slow {
-		if !sleep(w.ctx, time.Second) {
+		n := max(1, int(fault.Bytes)/10)
+		if !sleep(w.ctx, time.Second*time.Duration(n)/time.Duration(fault.Bytes)) {
 			return 0, net.ErrClosed
 		}
-		p = p[:min(len(p), int(fault.Bytes))]
+		p = p[:min(len(p), n)]
 	}
 	n, err := w.nc.Read(p)
 	w.b.g.tally.bytesIn.Add(int64(n))
