@@ -96,6 +96,7 @@ addEventListener('keydown', (e) => {
     }
   }
   if (e.key === 'Escape' && !e.target.closest?.('dialog')) {
+    if (e.target.type === 'search' && e.target.value) return; // the browser empties it
     if (typing) e.target.blur();
     else if (where().page === 'board') location.hash = '#/fleet';
   }

@@ -3,7 +3,7 @@ import { html, useEffect, useRef, useState } from './vendor/htm-preact.js';
 import { call, device, get, query, usePoll, useStream } from './api.js';
 import { types, typeName } from './state.js';
 import { t } from './i18n.js';
-import { age, bytes, clock, fromBase64, fromHex, hexDump, line, moment, number, parse, pretty, read, span, toBase64 } from './format.js';
+import { age, bytes, clock, fromBase64, fromHex, hexDump, line, moment, number, parse, pretty, read, span, toBase64, visible } from './format.js';
 import { complain, copy, Dialog, Empty, Field, Presence, say, Select, useTick } from './ui.js';
 import { CommandTable } from './commands.js';
 
@@ -36,8 +36,8 @@ export function Board({ id }) {
     [t('Out'), t('{0} messages, {1}', number(board.frames_out), bytes(board.bytes_out))],
     [t('Epoch'), number(board.epoch)],
     [t('Last close'), board.last_close ? html`<span title=${moment(board.last_close.at)}><code>${board.last_close.reason}</code>, ${t('{0} ago', age(board.last_close.at))}</span>` : '–'],
-    ...(board.groups.length ? [[t('Groups'), board.groups.join(', ')]] : []),
-    ...Object.entries(board.attributes),
+    ...(board.groups.length ? [[t('Groups'), visible(board.groups.join(', '))]] : []),
+    ...Object.entries(board.attributes).map((said) => said.map(visible)),
   ];
   return html`
     <div class="toolbar board">

@@ -3,7 +3,7 @@
 import { html, useEffect, useRef, useState } from './vendor/htm-preact.js';
 import { get, query, usePoll, useStream } from './api.js';
 import { t } from './i18n.js';
-import { age, bytes, moment, number, short } from './format.js';
+import { age, bytes, moment, number, short, visible } from './format.js';
 import { complain, Empty, Field, Presence, Select, useTick } from './ui.js';
 
 const rowHeight = 40; // as in the style
@@ -117,7 +117,7 @@ export function Fleet() {
       <${Select} label=${t('State')} value=${filter.state} onChange=${(state) => change({ state })}
         options=${[['', t('All')], ['online', t('online')], ['away', t('away')]]}/>
       <${Select} label=${t('Group')} value=${filter.group} onChange=${(group) => change({ group })}
-        options=${[['', t('All')], ...[...new Set(filter.group ? [...groups, filter.group] : groups)].map((g) => [g, g])]}/>
+        options=${[['', t('All')], ...[...new Set(filter.group ? [...groups, filter.group] : groups)].map((g) => [g, visible(g)])]}/>
       <${Select} label=${t('Listener')} value=${filter.listener} onChange=${(listener) => change({ listener })}
         options=${[['', t('All')], ...listeners.map((l) => [l, l])]}/>
     </div>`;
