@@ -91,10 +91,15 @@ export function Fleet() {
     return () => removeEventListener('resize', measure);
   }, [page !== null && page.total !== 0]);
 
-  const keys = (e) => {
+  // Arrows move in the list from wherever nothing else wants them, down also out of the search.
+  const moved = useRef(false);
+  const keys = useRef();
+  keys.current = (e) => {
     const step = { ArrowDown: 1, ArrowUp: -1, PageDown: range.count - 2, PageUp: 2 - range.count }[e.key];
-    if (!step || !page) return;
+    if (!step || !page?.total || e.altKey || e.ctrlKey || e.metaKey || e.target.closest?.('select, textarea, dialog')) return;
+    if (e.target.closest?.('input') && e.key !== 'ArrowDown') return;
     e.preventDefault();
+    moved.current = true;
     const to = Math.min(page.total - 1, Math.max(0, (cursor < 0 ? range.first - 1 : cursor) + step));
     setCursor(to);
     const el = box.current, top = to * rowHeight;
@@ -102,7 +107,15 @@ export function Fleet() {
     if (top + rowHeight > el.scrollTop + el.clientHeight - rowHeight) el.scrollTop = top + 2 * rowHeight - el.clientHeight;
   };
   useEffect(() => {
-    if (cursor >= 0) box.current?.querySelector(`a[data-at="${cursor}"]`)?.focus({ preventScroll: true });
+    const down = (e) => keys.current(e);
+    addEventListener('keydown', down);
+    return () => removeEventListener('keydown', down);
+  }, []);
+  useEffect(() => {
+    const link = moved.current && box.current?.querySelector(`a[data-at="${cursor}"]`);
+    if (!link) return; // it has yet to come
+    moved.current = false;
+    link.focus({ preventScroll: true });
   }, [cursor, page]);
 
   const by = filter.sort.replace('-', '');
@@ -134,7 +147,7 @@ export function Fleet() {
   }
   return html`
     ${toolbar}
-    <div class="table fleet" role="table" aria-label=${t('Fleet')} aria-rowcount=${page.total + 1} ref=${box} onScroll=${measure} onKeyDown=${keys}>
+    <div class="table fleet" role="table" aria-label=${t('Fleet')} aria-rowcount=${page.total + 1} ref=${box} onScroll=${measure}>
       <div class="row head" role="row" aria-rowindex="1">
         ${columns.map(([name, title]) => html`<div role="columnheader" class=${name} aria-sort=${name !== by ? undefined : down ? 'descending' : 'ascending'}>
           <button type="button" onClick=${() => sort(name)}>${t(title)}<i aria-hidden="true">${name !== by ? '' : down ? ' ↓' : ' ↑'}</i></button></div>`)}
