@@ -66,10 +66,10 @@ export function CommandTable({ commands, refresh, own }) {
       <tbody>${commands.map((c) => html`
         <tr key=${c.device + '/' + c.id} title=${c.id}>
           <td><${State} state=${c.state}/></td>
-          ${!own && html`<td><a href=${'#/board/' + encodeURIComponent(c.device)}>${c.device}</a></td>`}
-          <td>${typeName(c.type)}</td>
+          ${!own && html`<td class="who"><a href=${'#/board/' + encodeURIComponent(c.device)}>${c.device}</a></td>`}
+          <td class="what">${typeName(c.type)}</td>
           <td class="data"><code>${c.raw !== undefined ? line(fromBase64(c.raw)) : visible(JSON.stringify(c.data ?? null))}</code></td>
-          <td><span title=${moment(c.created_at)}>${age(c.created_at)}</span></td>
+          <td class="when"><span title=${moment(c.created_at)}>${age(c.created_at)}</span></td>
           <td class="number">${c.attempts}</td>
           <td class="data">${c.answer ? html`<details><summary><code>${tell(c.answer)}</code></summary><pre>${pretty(c.answer)}</pre></details>` : c.error ?? ''}</td>
           <td class="act">

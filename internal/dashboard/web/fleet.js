@@ -19,6 +19,7 @@ const columns = [
   ['frames_out', 'Out', (d) => html`<span title=${number(d.frames_out)}>${short(d.frames_out)}</span>`],
   ['bytes_in', 'Bytes in', (d) => bytes(d.bytes_in)],
   ['bytes_out', 'Bytes out', (d) => bytes(d.bytes_out)],
+  ['last_close', 'Last close', (d) => d.last_close && html`<code title=${moment(d.last_close.at)}>${d.last_close.reason}</code>`],
 ];
 
 // What was chosen last, so that coming back from a board finds the list as it was.
@@ -150,7 +151,7 @@ export function Fleet() {
     <div class="table fleet" role="table" aria-label=${t('Fleet')} aria-rowcount=${page.total + 1} ref=${box} onScroll=${measure}>
       <div class="row head" role="row" aria-rowindex="1">
         ${columns.map(([name, title]) => html`<div role="columnheader" class=${name} aria-sort=${name !== by ? undefined : down ? 'descending' : 'ascending'}>
-          <button type="button" onClick=${() => sort(name)}>${t(title)}<i aria-hidden="true">${name !== by ? '' : down ? ' ↓' : ' ↑'}</i></button></div>`)}
+          ${name === 'last_close' ? t(title) : html`<button type="button" onClick=${() => sort(name)}>${t(title)}<i aria-hidden="true">${name !== by ? '' : down ? ' ↓' : ' ↑'}</i></button>`}</div>`)}
       </div>
       <div class="rows" style=${{ height: page.total * rowHeight + 'px' }}>${rows}</div>
     </div>`;

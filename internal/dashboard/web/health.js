@@ -79,7 +79,7 @@ function Chart({ name, at, lines, write }) {
       scales: { x: { range: (u, min, max) => [(max ?? Date.now() / 1000) - 3600, max ?? Date.now() / 1000] }, y: { range: (u, min, max) => [0, max > 0 ? max * 1.15 : 1] } },
       axes: [{ ...axis, size: 26, values: (u, splits) => splits.map((s) => { const d = new Date(s * 1000); return String(d.getHours()).padStart(2, '0') + ':' + String(d.getMinutes()).padStart(2, '0'); }) },
         { ...axis, size: 58, values: (u, splits) => splits.map((v) => (v === 0 ? '0' : write(v))) }],
-      series: [{}, ...lines.map(([label], i) => ({ label, stroke: color('--chart' + i), width: 1.6, fill: i === 0 ? color('--chart0') + '22' : undefined, points: { show: false }, spanGaps: false }))],
+      series: [{}, ...lines.map(([label], i) => ({ label, stroke: color('--chart' + i), width: 1.6, fill: i === 0 ? color('--chart0') + '22' : undefined, points: { show: (u) => u.data[0].length < 5, size: 6 }, spanGaps: false }))],
     }, [at, ...lines.map((l) => l[1])], box.current);
     const fit = new ResizeObserver(() => box.current && plot.current.setSize({ width: box.current.clientWidth, height: 150 }));
     fit.observe(box.current);
