@@ -81,12 +81,14 @@ types:
   valve: 0x11
 commands: {timeout: 1s, attempts: 1}
 devices:
+  frames: 20
+  frame_data: true
   attributes:
     pump-0042: {place: "Hall 2, bay 7", firmware: 2.7.1, serial: "LW-20-118-0042"}
 `)
 	boards := furnish(t, g)
 	pages := []struct{ name, hash, shows string }{
-		{"fleet", "#/fleet", "pump-0042"},
+		{"fleet", "#/fleet", "pump-0030"},
 		{"board", "#/board/pump-0042", "rom_reset_status"},
 		{"commands", "#/commands", "meter-7"},
 		{"events", "#/events", "pump-0042"},
@@ -146,7 +148,7 @@ func (b *tab) ask(chinese bool) {
 	b.enter("textbox", data, `{"rom":"status"}`)
 	b.click("button", button)
 	b.sees("#answer", "ready")
-	eval[any](b, `document.activeElement.blur(); scrollTo(0, 0)`)
+	eval[any](b, `document.activeElement.blur(); document.querySelector("main").scrollTop = 0`)
 }
 
 // check takes a picture and looks at what a program can see.
@@ -210,7 +212,7 @@ func furnish(t *testing.T, g *process) *hall {
 	g.do("POST", "/v1/devices/meter-7/commands", `{"type":"valve","data":{"valve":"open"}}`, &cancelled)
 	g.do("DELETE", "/v1/devices/meter-7/commands/"+cancelled.ID, "", nil)
 	g.do("POST", "/v1/devices/meter-7/commands", `{"type":"rom_reset_status","data":{"keep":["calibration","address"]}}`, nil)
-	g.do("POST", "/v1/devices/meter-8/commands", `{"type":"valve","data":{"valve":"shut"},"ttl":"7d"}`, nil)
+	g.do("POST", "/v1/devices/meter-8/commands", `{"type":"valve","data":{"valve":"shut"},"ttl":"168h"}`, nil)
 	mute.Close(longwire.ReasonClosed)
 	refuses.Close(longwire.ReasonClosed)
 	return h

@@ -3,7 +3,7 @@ import { html, useState } from './vendor/htm-preact.js';
 import { call, device, get, query, usePoll, useStream } from './api.js';
 import { typeName } from './state.js';
 import { t } from './i18n.js';
-import { age, fromBase64, line, moment, pretty, visible } from './format.js';
+import { age, fromBase64, line, moment, number, pretty, visible } from './format.js';
 import { complain, Empty, say, Select, State, useTick } from './ui.js';
 
 const states = ['queued', 'sent', 'done', 'failed', 'expired', 'dead', 'cancelled'];
@@ -35,7 +35,7 @@ export function Commands() {
   useStream('/v1/events', { name: 'command' }, { command: () => { due ||= setTimeout(() => { due = 0; refresh(); }, 300); } }, 'from', []);
   return html`
     <div class="toolbar">
-      <h1>${t('Commands')} ${counts && html`<small>${t('{0} wait', counts.waiting ?? counts.queued ?? 0)}</small>`}</h1>
+      <h1>${t('Commands')} ${counts && html`<small>${t('{0} waiting', number(counts.waiting))}</small>`}</h1>
       <${Select} label=${t('State')} value=${state} onChange=${(s) => { chosen = s; setState(s); setCommands(null); }}
         options=${[['', t('All')], ...states.map((s) => [s, t(s)])]}/>
     </div>

@@ -31,7 +31,12 @@ export function Fleet() {
   const [listeners, setListeners] = useState([]);
   const [groups, setGroups] = useState([]);
   const [range, setRange] = useState({ first: 0, count: 30 });
-  const [cursor, setCursor] = useState(-1);
+  const [cursor, draw] = useState(-1);
+  const place = useRef(-1); // the cursor, also between two keys before it is drawn
+  const setCursor = (at) => {
+    place.current = at;
+    draw(at);
+  };
   const box = useRef();
   useTick();
 
@@ -101,7 +106,7 @@ export function Fleet() {
     if (e.target.closest?.('input') && e.key !== 'ArrowDown') return;
     e.preventDefault();
     moved.current = true;
-    const to = Math.min(page.total - 1, Math.max(0, (cursor < 0 ? range.first - 1 : cursor) + step));
+    const to = Math.min(page.total - 1, Math.max(0, (place.current < 0 ? range.first - 1 : place.current) + step));
     setCursor(to);
     const el = box.current, top = to * rowHeight;
     if (top < el.scrollTop) el.scrollTop = top;

@@ -35,7 +35,7 @@ export function Health() {
       <${Tile} name=${t('Boards online')} value=${number(stats.devices.online)} more=${t('of {0} known', number(stats.devices.known))}/>
       <${Tile} name=${t('Messages per second')} value=${last ? short((last.frames_in + last.frames_out) / seconds) : '–'} more=${last && t('{0} in, {1} out', short(last.frames_in / seconds), short(last.frames_out / seconds))}/>
       <${Tile} name=${t('Questions per second')} value=${last ? short(last.asks / seconds) : '–'} more=${last && last.asks > 0 ? t('half within {0}, 99 % within {1}', latency(last.ask_p50), latency(last.ask_p99)) : t('{0} in all', number(stats.asks.count))}/>
-      <${Tile} name=${t('Commands waiting')} value=${stats.commands ? number(last ? last.commands_waiting : 0) : '–'} more=${stats.commands ? '' : t('nothing is kept')}/>
+      <${Tile} name=${t('Commands waiting')} value=${stats.commands ? number(stats.commands.waiting) : '–'} more=${stats.commands ? '' : t('nothing is kept')}/>
       <${Tile} name=${t('Memory')} value=${bytes(stats.memory.used)} more=${stats.memory.limit ? t('of {0}', bytes(stats.memory.limit)) : t('no limit is set')}/>
       ${stats.store && html`<${Tile} name=${t('On disk')} value=${bytes(stats.store.bytes)} more=${stats.store.free_bytes === null ? '' : t('{0} free', bytes(stats.store.free_bytes))}/>`}
     </div>
@@ -75,7 +75,7 @@ function Chart({ name, at, lines, write }) {
     const color = (v) => style.getPropertyValue(v).trim();
     const axis = { stroke: color('--faint'), grid: { stroke: color('--line'), width: 1 }, ticks: { show: false }, font: '11px system-ui' };
     plot.current = new uPlot({
-      width: box.current.clientWidth || 300, height: 150, legend: { show: false }, cursor: { y: false, points: { size: 6 } }, pxAlign: 0, padding: [8, 8, 0, 0],
+      width: box.current.clientWidth || 300, height: 150, legend: { show: false }, cursor: { y: false, points: { size: 6 } }, pxAlign: 0, padding: [8, 18, 0, 0],
       scales: { x: { range: (u, min, max) => [(max ?? Date.now() / 1000) - 3600, max ?? Date.now() / 1000] }, y: { range: (u, min, max) => [0, max > 0 ? max * 1.15 : 1] } },
       axes: [{ ...axis, size: 26, values: (u, splits) => splits.map((s) => { const d = new Date(s * 1000); return String(d.getHours()).padStart(2, '0') + ':' + String(d.getMinutes()).padStart(2, '0'); }) },
         { ...axis, size: 58, values: (u, splits) => splits.map((v) => (v === 0 ? '0' : write(v))) }],

@@ -38,7 +38,7 @@ const chinese = {
   'The message is on its way': '消息已发出', 'The command is on disk, and waits for the board': '命令已写入磁盘，等待设备执行',
   'None. What is left as a command waits on disk until the board has answered it.': '没有命令。命令保存在磁盘上，直到设备应答。',
   // commands
-  '{0} wait': '{0} 条等待中', 'No commands': '没有命令', 'A command waits on disk until its board has answered it. Leave one on the page of a board, or:': '命令保存在磁盘上，直到设备应答。可以在设备页面添加，或者：',
+  '{0} waiting': '{0} 条等待中', 'No commands': '没有命令', 'A command waits on disk until its board has answered it. Leave one on the page of a board, or:': '命令保存在磁盘上，直到设备应答。可以在设备页面添加，或者：',
   'There are more than are shown. Choose a state, or look at one board.': '还有更多命令未显示。请选择状态，或查看单台设备。',
   'Board': '设备', 'Age': '时长', 'Attempts': '次数', 'Answer': '应答', 'What to do': '操作', 'Retry': '重试',
   'The command has been called back': '命令已撤回', 'The command waits again': '命令已重新排队',
