@@ -68,6 +68,15 @@ func TestImports(t *testing.T) {
 		{"internal/sim", func(p string) bool {
 			return standard(p) || p == module || p == module+"/frame" || p == module+"/internal/config" || p == module+"/internal/dial" || p == module+"/internal/latency"
 		}, "simulated boards are the other end of the wire: they know the library and the codec, and nothing of the gateway"},
+		{"internal/capture", func(p string) bool { return standard(p) || strings.HasPrefix(p, "github.com/gopacket/gopacket") },
+			"captures are packets and streams of bytes, whatever is in them; it is the one importer of gopacket"},
+		{"internal/show", func(p string) bool {
+			return standard(p) && p != "net" && !strings.HasPrefix(p, "net/") || p == module+"/frame"
+		},
+			"frames are printed the same way wherever they were seen"},
+		{"internal/tap", func(p string) bool {
+			return standard(p) || p == module+"/frame" || p == module+"/internal/capture" || p == module+"/internal/show"
+		}, "the proxy knows bytes and frames, and nothing of what they mean"},
 		{"internal/store", func(p string) bool {
 			return standard(p) || extended(p) || strings.HasPrefix(p, "github.com/nats-io/") || p == "github.com/minio/highwayhash"
 		}, "the store knows records and logs, nothing of boards, and is the one importer of NATS"},
