@@ -82,7 +82,7 @@ it could not, and 2 when it was called in a wrong way.`,
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(newHelp())
-	root.AddCommand(newServe(), newSend(), newListen(), newBench(), newSim(), newConfig(), newDoctor(), newToken(), newVersion())
+	root.AddCommand(newServe(), newSend(), newListen(), newBench(), newSim(), newTap(), newDecode(), newConfig(), newDoctor(), newToken(), newVersion())
 	root.AddCommand(newDevices(), newAsk(), newPush(), newCommands(), newEvents(), newTop(), newTrace(), newKick(), newDrain(), newReload(), newContext(), newStore())
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {

@@ -42,6 +42,7 @@ func TestScript(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": cmdServe,
+			"tap":   cmdTap,
 			"await": cmdAwait,
 			"end":   cmdEnd,
 			"raw":   cmdRaw,
@@ -106,6 +107,35 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("serve does not say that it listens")
 	}
 	ts.Setenv(name, found[1])
+}
+
+// cmdTap starts "longwire tap" before a server in the background and waits until it listens:
+//
+//	tap NAME ADDR [flag...]
+//
+// NAME becomes a variable of the script, with the address of the tap, whose port is a free one.
+func cmdTap(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: tap NAME ADDR [flag...]")
+	}
+	cmd := exec.Command("longwire", append([]string{"tap", "--listen", "127.0.0.1:0", "--to", args[1]}, args[2:]...)...)
+	cmd.Dir = ts.MkAbs(".")
+	cmd.Env = cmd.Environ()
+	p := &program{cmd: cmd}
+	cmd.Stdout, cmd.Stderr = &p.stdout, &p.stderr
+	ts.Check(cmd.Start())
+	ts.Defer(func() {
+		if cmd.ProcessState == nil {
+			cmd.Process.Kill()
+			cmd.Wait()
+		}
+	})
+	on(ts).programs[args[0]] = p
+	found := p.stderr.await(regexp.MustCompile(`^longwire tap: listening on (\S+), for`), 1)
+	if found == nil {
+		ts.Fatalf("tap does not say that it listens")
+	}
+	ts.Setenv(args[0], found[1])
 }
 
 // cmdAwait waits until a program has written lines to stderr that match:
