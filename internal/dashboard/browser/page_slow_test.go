@@ -327,7 +327,7 @@ func TestGatewayRestarts(t *testing.T) {
 func TestEventsGoOn(t *testing.T) {
 	g := serve(t, plant)
 	b := openTab(t, g.api+"/#/events", look{})
-	b.find("combobox", "Kind")
+	b.choose("Beginning", "300")
 	g.board(longwire.Hello{ID: "pump-0042"}).Close(longwire.ReasonClosed)
 	b.sees("#events", "disconnect")
 	b.lonely = true

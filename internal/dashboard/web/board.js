@@ -3,7 +3,7 @@ import { html, useEffect, useRef, useState } from './vendor/htm-preact.js';
 import { call, device, get, query, usePoll, useStream } from './api.js';
 import { types, typeName } from './state.js';
 import { t } from './i18n.js';
-import { age, bytes, clock, fromBase64, fromHex, hexDump, line, moment, number, parse, pretty, read, span, toBase64, visible } from './format.js';
+import { age, bytes, clock, fromBase64, fromHex, gist, hexDump, line, moment, number, parse, pretty, read, span, toBase64, visible } from './format.js';
 import { complain, copy, Dialog, Empty, Field, Presence, say, Select, useTick } from './ui.js';
 import { CommandTable } from './commands.js';
 
@@ -116,7 +116,7 @@ function Frame({ frame: f, hex }) {
         <span class="way">${f.direction === 'in' ? html`<i aria-hidden="true">←</i> ${t('in')}` : html`<i aria-hidden="true">→</i> ${t('out')}`}</span>
         <span class="type">${typeName(f.type, f.type_name)}</span>
         <span class="size">${f.size} B</span>
-        <code class="data">${f.data === undefined && f.size > 0 ? t('not recorded') : hex ? [...data.subarray(0, 64)].map((b) => b.toString(16).padStart(2, '0')).join(' ') : line(data, cut)}</code>
+        <code class="data">${f.data === undefined && f.size > 0 ? t('not recorded') : hex ? [...data.subarray(0, 64)].map((b) => b.toString(16).padStart(2, '0')).join(' ') : gist(data, cut)}</code>
       </summary>
       ${open && html`<${Content} data=${data} cut=${cut} hex=${hex}/>`}
     </details>`;

@@ -116,6 +116,15 @@ export function line(data, cut) {
   return visible(text.length > 400 ? text.slice(0, 400) + '…' : text);
 }
 
+// gist writes in one line what a message says: of an envelope its data, and the rest behind or before that.
+export function gist(data, cut) {
+  const { json } = read(data, cut);
+  if (typeof json?.call_back_key !== 'string') return line(data, cut);
+  const { status, message, data: says, call_back_key: key } = json;
+  const parts = [status, message === 'ok' ? '' : message, (says ?? null) === null ? '' : JSON.stringify(says).slice(0, 400), key && '#' + key];
+  return visible(parts.filter(Boolean).join(' ')) || line(data, cut);
+}
+
 // visible writes characters that would not be seen, or would turn text around, as escapes: what
 // a board says is shown as it is, and cannot pass for something else.
 export function visible(text) {
