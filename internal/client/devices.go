@@ -32,17 +32,10 @@ const pageSize = 1000 // devices that are asked for at a time; the most that the
 // Devices returns the devices that a filter selects, each a [gateway.Device] as JSON, in the
 // order of their ids or as the filter says. It asks for as many at a time as one response may have.
 func (c *Client) Devices(ctx context.Context, f Filter) iter.Seq2[json.RawMessage, error] {
-	query := url.Values{"limit": {strconv.Itoa(pageSize)}}
+	query := f.query()
+	query.Set("limit", strconv.Itoa(pageSize))
 	if f.Limit > 0 {
 		query.Set("limit", strconv.Itoa(min(f.Limit, pageSize)))
-	}
-	if f.Online != nil {
-		query.Set("online", strconv.FormatBool(*f.Online))
-	}
-	for name, value := range map[string]string{"group": f.Group, "listener": f.Listener, "prefix": f.Prefix, "search": f.Search, "sort": f.Sort} {
-		if value != "" {
-			query.Set(name, value)
-		}
 	}
 	return func(yield func(json.RawMessage, error) bool) {
 		n := 0

@@ -41,6 +41,7 @@ const (
 type recorder struct {
 	mu       sync.Mutex
 	frames   []Frame // the latest has the id next-1
+	start    uint64  // id of the first that it was told of
 	next     uint64
 	size     int // bytes of data in frames
 	watchers int
@@ -48,11 +49,17 @@ type recorder struct {
 	added    chan struct{} // closed at the next frame; nil when nobody waits
 }
 
+// newRecorder returns one whose ids are larger than those of any before it.
+func newRecorder(now time.Time) *recorder {
+	id := uint64(now.UnixMicro())
+	return &recorder{start: id, next: id}
+}
+
 // recorder returns that of a device, nil when nothing is remembered of it.
 func (d *device) recorder(conf *settings, now time.Time) *recorder {
 	r := d.frames.Load()
 	if r == nil && conf.Frames > 0 {
-		d.frames.CompareAndSwap(nil, &recorder{next: uint64(now.UnixMicro())})
+		d.frames.CompareAndSwap(nil, newRecorder(now))
 		r = d.frames.Load()
 	}
 	return r
@@ -160,7 +167,7 @@ func (g *Gateway) Watch(id string, after uint64) (*Watch, error) {
 	for {
 		r := d.frames.Load()
 		if r == nil {
-			d.frames.CompareAndSwap(nil, &recorder{next: uint64(time.Now().UnixMicro())})
+			d.frames.CompareAndSwap(nil, newRecorder(time.Now()))
 			continue
 		}
 		r.mu.Lock()
@@ -181,7 +188,7 @@ func (w *Watch) Current() bool {
 }
 
 // Next returns the next frames, and waits until there is one or ctx ends. Missed is how many there have been
-// that are not remembered any more.
+// that are not remembered any more, and at least 1 where it is not known how many.
 func (w *Watch) Next(ctx context.Context) (frames []Frame, missed uint64, err error) {
 	r := w.r
 	for {
@@ -191,7 +198,10 @@ func (w *Watch) Next(ctx context.Context) (frames []Frame, missed uint64, err er
 			w.After = first - 1
 		}
 		if w.After+1 < first {
-			missed = first - w.After - 1
+			missed = first - max(w.After+1, r.start)
+			if w.After+1 < r.start { // nobody knows how many there were before it
+				missed++
+			}
 			w.After = first - 1
 		}
 		if frames = slices.Clone(r.frames[w.After+1-first:]); len(frames) > 0 {

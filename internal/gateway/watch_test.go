@@ -95,6 +95,18 @@ func TestWatch(t *testing.T) {
 		if frames, err := g.Frames("a"); err != nil || len(frames) != 0 || g.isRecorded(back.d) {
 			t.Errorf("%d frames, %v", len(frames), err)
 		}
+
+		// Who comes back later than that is told that something may be missing.
+		late, err := g.Watch("a", back.After)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer late.Close()
+		c.Push(t.Context(), 9, longwire.Raw("later"))
+		synctest.Wait()
+		if frames, missed, err := late.Next(t.Context()); err != nil || missed != 1 || len(frames) != 2 {
+			t.Errorf("%d frames, %d missed, %v", len(frames), missed, err)
+		}
 	})
 }
 
