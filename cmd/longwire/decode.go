@@ -19,9 +19,10 @@ import (
 // decode is the command "longwire decode" with its flags.
 type decode struct {
 	viewFlags
-	cmd  *cobra.Command
-	as   word
-	port uint16
+	cmd   *cobra.Command
+	as    word
+	port  uint16
+	guess bool
 }
 
 func newDecode() *cobra.Command {
@@ -42,10 +43,14 @@ What is no frame is told with its offset and its bytes: which of head, length,
 checksum and tail was wrong, what it was and what it should have been. It goes on at
 the next whole frame, where the frames have a head, and a tail or a checksum.
 
+With --guess it prints how the frames may look in bytes of which nobody knows it, as
+the frame of a configuration and as a --frame, with what speaks for it.
+
 The exit status is 0 when all bytes were frames, and 1 when some were not or some
 are missing.`,
 		Example: `  tcpdump -i any -U -w - port 10302 | longwire decode -
   longwire decode capture.pcapng --type 0x10 --json
+  longwire decode capture.pcapng --port 9000 --guess
   echo 'c8 0000000d 0010 3636363636 c9' | longwire decode`,
 		Args: noneOr(arguments("FILE")),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -60,6 +65,7 @@ are missing.`,
 	f.SortFlags = false
 	f.Var(&d.as, "as", "what FILE is: capture, hex or raw")
 	f.Uint16Var(&d.port, "port", 0, "`port` of the server; without it that is the side which a connection was made to, or the lower port, and all connections are shown")
+	f.BoolVar(&d.guess, "guess", false, "print how frames may look in these bytes, when nobody knows, instead of frames")
 	d.addFlags(d.cmd)
 	completeWord(d.cmd, "as", d.as)
 	return d.cmd
@@ -69,6 +75,9 @@ func (d *decode) run(ctx context.Context, name string) error {
 	v, err := d.viewFlags.read(d.cmd)
 	if err != nil {
 		return err
+	}
+	if d.guess && (d.text != "" || d.file != "" && d.cmd.Flags().Changed("config")) {
+		return usagef("--guess finds out how frames look, and --frame and --config say it; choose one of them")
 	}
 	in, from := d.cmd.InOrStdin(), "stdin"
 	if name != "-" {
@@ -87,7 +96,11 @@ func (d *decode) run(ctx context.Context, name string) error {
 	out := bufio.NewWriter(d.cmd.OutOrStdout())
 	v.printer.Out = out
 	r := &decoding{view: v, command: d.cmd.CommandPath(), stderr: d.cmd.ErrOrStderr(), from: from, port: d.port, room: show.Room{Left: mostKept}}
-	err = r.read(d.as.chosen, bufio.NewReaderSize(flushing{in, out, stop}, 64<<10))
+	read := r.read
+	if d.guess {
+		read = r.guess
+	}
+	err = read(d.as.chosen, bufio.NewReaderSize(flushing{in, out, stop}, 64<<10))
 	if e := out.Flush(); e != nil && err == nil {
 		err = &printError{e}
 	}
@@ -169,9 +182,6 @@ func (r *decoding) stream(in io.Reader) error {
 		if err == io.EOF {
 			break
 		}
-		if bad, ok := errors.AsType[*show.HexError](err); ok {
-			return usagef("%s, %v; add --as raw if it is the bytes themselves that are meant", r.from, bad)
-		}
 		if err != nil {
 			return r.readProblem(err)
 		}
@@ -187,6 +197,9 @@ func (r *decoding) stream(in io.Reader) error {
 func (r *decoding) readProblem(err error) error {
 	if e, ok := errors.AsType[*printError](err); ok {
 		return e
+	}
+	if bad, ok := errors.AsType[*show.HexError](err); ok {
+		return usagef("%s, %v; add --as raw if it is the bytes themselves that are meant", r.from, bad)
 	}
 	return fmt.Errorf("cannot read %s: %w", r.from, innermost(err))
 }
@@ -231,5 +244,9 @@ func (r *decoding) sum(of string) error {
 	if t.Missing > 0 {
 		about = append(about, number(int(t.Missing), "byte")+" missing")
 	}
-	return errors.New(text + ": " + strings.Join(about, ", "))
+	text += ": " + strings.Join(about, ", ")
+	if t.Frames == 0 && t.Skipped > 0 {
+		text += "; --guess finds out how frames look"
+	}
+	return errors.New(text)
 }

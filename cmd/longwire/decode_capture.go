@@ -35,16 +35,21 @@ func (r *decoding) capture(in io.Reader) error {
 	if r.err != nil {
 		return r.err
 	}
-	if _, is := errors.AsType[*printError](err); is {
-		return r.readProblem(err)
-	}
-	if err != nil && report.Packets == 0 {
-		return usagef("%s: %v", r.from, err)
-	}
 	if err != nil {
-		return fmt.Errorf("%s: %w; before that, %s in %s", r.from, err, number(int(r.totals.Frames), "frame"), number(int(r.totals.Bytes), "byte"))
+		return r.captureProblem(err, &report)
 	}
 	return r.sum(about(&report))
+}
+
+// captureProblem says why a capture could not be read to its end.
+func (r *decoding) captureProblem(err error, report *capture.Report) error {
+	if e, is := errors.AsType[*printError](err); is {
+		return e
+	}
+	if report.Packets == 0 {
+		return usagef("%s: %v", r.from, err)
+	}
+	return fmt.Errorf("%s: %w; before that, %s in %s", r.from, err, number(int(r.totals.Frames), "frame"), number(int(r.totals.Bytes), "byte"))
 }
 
 // connection tells of a connection that begins.

@@ -230,6 +230,19 @@ func (s *Stream) noFrame(b []byte, err error) {
 	s.skip(step)
 }
 
+// wrong says what is wrong with bytes that are no frame.
+func (s *Stream) wrong(e *frame.Error) string {
+	switch f := s.codec.Format(); e.Reason {
+	case frame.BadChecksum:
+		n := 2 * (s.codec.Overhead() - len(f.Head) - f.Length.Width - f.Type.Width - len(f.Tail))
+		return fmt.Sprintf("wrong checksum at offset %d: 0x%0*x, want 0x%0*x", e.Offset, n, e.Got, n, e.Want)
+	case frame.BadTail:
+		n := 2 * len(f.Tail)
+		return fmt.Sprintf("wrong tail at offset %d: 0x%0*x, want 0x%0*x", e.Offset, n, e.Got, n, e.Want)
+	}
+	return strings.TrimPrefix(e.Error(), "frame: ")
+}
+
 // damaged returns the size of a frame whose end is wrong and everything before it right, 0 for other bytes.
 func (s *Stream) damaged(e *frame.Error) int64 {
 	f := s.codec.Format()
@@ -282,7 +295,7 @@ func (s *Stream) begin(b []byte, err error) {
 	default:
 		fault := e.Offset
 		e.Offset += s.offset
-		p.Reason, p.Text = e.Reason.String(), strings.TrimPrefix(e.Error(), "frame: ")
+		p.Reason, p.Text = e.Reason.String(), s.wrong(e)
 		if from := fault - bytesBefore; from >= firstBytes {
 			p.Around, p.AroundAt = slices.Clone(b[from:min(int(fault)+bytesBefore, len(b))]), s.offset+from
 		}

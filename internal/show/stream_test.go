@@ -67,7 +67,7 @@ func TestStream(t *testing.T) {
 		{"a length below all", plain, "\xc8\x00\x00\x00\x03\x00\x10\xc9" + good, []string{"@0 bad_length: length 3 at offset 1 is below the smallest frame's, 8; 8 skipped", "@8 0x0010 66666"}},
 		{"a length over the limit", plain, "\xc8\x00\xff\x00\x00\x00\x10\xc9" + good, []string{"@0 too_large: 16711680 bytes are over the limit of 1000 (length at offset 1); 8 skipped", "@8 0x0010 66666"}},
 		{"a checksum", sum, encode(sum, 7, "ab") + "\xAA\x55\x02\x00\x07ab\x00\x00" + encode(sum, 7, "ab"),
-			[]string{"@0 0x0007 ab", "@9 bad_checksum: wrong checksum at offset 16: 0x00, want 0x777d; 9 skipped", "@18 0x0007 ab"}},
+			[]string{"@0 0x0007 ab", "@9 bad_checksum: wrong checksum at offset 16: 0x0000, want 0x777d; 9 skipped", "@18 0x0007 ab"}},
 		{"an incomplete frame", plain, good + good[:9], []string{"@0 0x0010 66666", "@13 truncated: incomplete frame: it has 13 bytes, and they end at offset 22 behind 9 of them; 9 skipped"}},
 		{"an incomplete length", plain, good[:3], []string{"@0 truncated: incomplete frame: the bytes end at offset 3, before its length; 3 skipped"}},
 		{"frames behind what looked like one", plain, "\xc8\x00\x00\x03\x00\x00\x10" + good + good, []string{
