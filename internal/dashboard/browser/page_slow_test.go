@@ -185,6 +185,8 @@ func TestTracePauses(t *testing.T) {
 	}
 	b.click("button", "Go on")
 	b.sees("#trace", `"reading":3`)
+	b.click("button", "Copy")
+	b.sees(".notice", "Copied")
 	for n := range 700 {
 		push(1000 + n)
 	}
@@ -382,11 +384,51 @@ func TestLanguage(t *testing.T) {
 	b.wait("Chinese", `document.documentElement.lang.startsWith("zh") && /[\u4e00-\u9fff]/.test(document.body.innerText)`)
 	b.click("button", "English")
 	b.sees("nav", "Commands")
+	b.click("button", "Theme: as the system")
+	b.click("button", "Theme: light")
+	b.find("button", "Theme: dark")
+	dark := `matchMedia("(prefers-color-scheme: light)").matches && getComputedStyle(document.body).colorScheme === "dark"`
+	b.wait("that it is dark", dark)
 	eval[any](b, `location.reload()`)
 	b.sees("nav", "Commands")
+	b.wait("that it is dark still", dark)
 	if lang := eval[string](b, `document.documentElement.lang`); lang != "en" {
 		t.Errorf("lang is %q", lang)
 	}
+}
+
+// Whatever can be clicked can be reached with Tab, and one sees where one is.
+func TestKeyboardReachesAll(t *testing.T) {
+	g := serve(t, plant)
+	c := g.board(longwire.Hello{ID: "pump-0042"})
+	if err := c.Push(t.Context(), 0x20, 1); err != nil {
+		t.Fatal(err)
+	}
+	b := openTab(t, g.api, look{})
+	for _, hash := range []string{"#/fleet", "#/board/pump-0042", "#/commands", "#/events", "#/health"} {
+		b.visit(hash)
+		b.wait("all of it", settle)
+		if hash == "#/board/pump-0042" {
+			b.wait("a frame", `document.querySelector("#trace .frame")`)
+		}
+		eval[any](b, `void (globalThis.reached = new Set(), globalThis.unseen = [], document.activeElement.blur(), getSelection().collapse(document.body, 0))`)
+		controls := `[...document.querySelectorAll("a[href], button, input, select, textarea, summary")].filter(e => !e.disabled && e.tabIndex >= 0 && e.checkVisibility())`
+		for range eval[int](b, controls+`.length`) + 6 {
+			b.press(kb.Tab)
+			eval[any](b, `(e => { reached.add(e.dataset.at ?? e); e.matches(":focus-visible") && getComputedStyle(e).outlineStyle === "none" && e !== document.body && e.id !== "main" && unseen.push(e.outerHTML.slice(0, 80)) })(document.activeElement)`)
+		}
+		for what, list := range map[string]string{"cannot be reached": controls + `.filter(e => !reached.has(e.dataset.at ?? e)).map(e => e.outerHTML.slice(0, 80))`, "does not show that it is": `unseen`} {
+			for _, found := range eval[[]string](b, list) {
+				t.Errorf("%s: %s with the keyboard: %s", hash, what, found)
+			}
+		}
+	}
+	// The first thing is a way past all that stands on each page.
+	b.visit("#/fleet")
+	eval[any](b, `location.reload()`)
+	b.wait("all of it", settle+` && document.querySelector("[role=row] a")`)
+	b.press(kb.Tab + kb.Enter)
+	b.wait("the page", `document.activeElement.id === "main"`)
 }
 
 func TestHealth(t *testing.T) {
