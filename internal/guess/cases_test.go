@@ -91,6 +91,22 @@ func TestExact(t *testing.T) {
 	}
 }
 
+// TestModbusTCP shows answers to a master that counts its questions: what stands first
+// is another number each time. Of unit, function and count, behind the length, nothing
+// is a type that a format can have elsewhere.
+func TestModbusTCP(t *testing.T) {
+	r := rand.New(rand.NewPCG(4, 4))
+	var b []byte
+	for i := range 40 {
+		n := 2 + 2*r.IntN(6)
+		b = append(b, byte(i>>8), byte(i), 0, 0, 0, byte(3+n), 1, 3, byte(n))
+		for range n {
+			b = append(b, byte(r.Uint32()))
+		}
+	}
+	wantSame(t, frame.Format{Length: frame.Length{Offset: 2, Width: 4, Counts: frame.CountsRest}, Type: frame.TypeField{Width: 2}}, b)
+}
+
 // TestOther checks what is said of streams that are something else.
 func TestOther(t *testing.T) {
 	for want, b := range map[string]string{

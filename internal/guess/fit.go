@@ -20,12 +20,13 @@ const (
 // A fit is a format with what it explains.
 type fit struct {
 	format   frame.Format
-	starts   []int   // of the first frame in each stream, -1 where there is none
+	starts   [][]int // of the first few frames in each stream
 	frames   int     // that differ from each other
 	sizes    int     // different ones among them
-	text     bool    // the data is text for the most part
+	text     float64 // bits for each frame: that the data is text, up to where it ends
 	evidence float64 // in bits, that these are frames at all
 	rank     float64 // the same with what tells one such format from another
+	types    float64 // what the type explains, which tells only where it stands in a frame
 }
 
 // A cutting is a way to cut the streams into frames, of which only the length and
@@ -33,7 +34,7 @@ type fit struct {
 type cutting struct {
 	rule   rule
 	before int // bytes of a frame before the length
-	starts []int
+	starts [][]int
 	frames [][]byte // of which no two are equal
 	few    int      // how many of them tell something by their length
 	head   []byte   // the longest that nearly all frames have
@@ -114,14 +115,13 @@ func cut(r rule, streams [][]byte, chains []chain, before int, c *costs) *cuttin
 	k := &cutting{rule: r, before: before, costs: c}
 	var frames [][]byte
 	for i, s := range streams {
-		start := -1
+		var starts []int
 		for _, at := range chains[i] {
-			if at >= before {
-				start = at - before
-				break
+			if at >= before && len(starts) < 8 {
+				starts = append(starts, at-before)
 			}
 		}
-		k.starts = append(k.starts, start)
+		k.starts = append(k.starts, starts)
 		frames = append(frames, r.cutInto(s, chains[i], before)...)
 	}
 	often, total := make(map[int]int), float64(len(frames))
@@ -251,7 +251,9 @@ func (k *cutting) fits() (all []*fit) {
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b *fit) int { return cmp.Or(cmp.Compare(b.rank, a.rank), compare(a.format, b.format)) })
+	slices.SortFunc(all, func(a, b *fit) int {
+		return cmp.Or(cmp.Compare(b.rank+b.types, a.rank+a.types), compare(a.format, b.format))
+	})
 	return all
 }
 
@@ -272,14 +274,14 @@ func (k *cutting) score(f frame.Format, header int, s sum) *fit {
 		c.evidence -= lost * float64(misses(b, f.Head, f.Tail))
 	}
 	text := k.text(header, s.width()+len(f.Tail))
-	c.text = text > 2
+	c.text = text
 	c.evidence += text * few
 	c.rank = c.evidence + k.others + (n-few)*(same+text) + 0.1*float64(len(f.Head))
 	if width := f.Type.Width; width > 0 {
 		if width > 1 && f.Length.Width == 1 {
 			f.Order = k.typeOrder(f.Type)
 		}
-		c.rank += k.typeBits(f.Type)
+		c.types = k.typeBits(f.Type)
 		if f.Type.Offset < f.Length.Offset {
 			c.rank -= 2 // it more often stands behind the length
 		}
@@ -323,7 +325,9 @@ func (k *cutting) typeBits(t frame.TypeField) (bits float64) {
 	for ; first < end && k.constant(end-1); end-- {
 		bits += k.repeats(end-1, 1)
 	}
-	return bits + k.repeats(first, end-first)
+	// A type that is another one each time is no worse than data that is, but not what
+	// types are for.
+	return bits + max(-float64(t.Width), k.repeats(first, end-first))
 }
 
 // constant reports whether a byte is the same in all frames.

@@ -36,6 +36,7 @@ const (
 	lookFirst = 48 << 10 // of these, at each place where a length may stand
 	lookNext  = 256 << 10
 	streamsAt = 64       // of them
+	tried     = 64       // formats, on more of the bytes
 	largest   = 16 << 20 // bytes of a frame
 )
 
@@ -51,18 +52,26 @@ func Formats(streams [][]byte) (all []Suggestion) {
 	fits := fitAll(begin(streams, lookFirst), streams)
 	var found []*trial
 	some := begin(streams, lookNext)
-	for _, f := range fits[:min(32, len(fits))] {
+	for _, f := range fits[:min(tried, len(fits))] {
 		if t := try(f, some); t.believable() {
 			found = append(found, t)
 		}
 	}
-	slices.SortStableFunc(found, func(a, b *trial) int { return cmp.Compare(b.score(), a.score()) })
+	// First where frames begin and end, and then what is in them: a type explains much,
+	// and the beginning of the data may look like one.
+	best := make(map[uint64]float64)
+	for _, t := range found {
+		best[t.bounds] = max(best[t.bounds], t.score())
+	}
+	slices.SortStableFunc(found, func(a, b *trial) int {
+		return cmp.Or(cmp.Compare(best[b.bounds], best[a.bounds]), cmp.Compare(a.bounds, b.bounds), cmp.Compare(b.score()+b.fit.types, a.score()+a.fit.types))
+	})
 	for i, t := range found {
-		if t.score() < found[0].score()/2 || len(all) == most {
+		if len(all) == most || best[t.bounds] < found[0].score()/2 {
 			break
 		}
-		if slices.ContainsFunc(found[:i], func(u *trial) bool { return u.cuts == t.cuts }) {
-			continue // it gives the same types and data
+		if slices.ContainsFunc(found[:i], t.isNothingBeside) {
+			continue
 		}
 		t = try(t.fit, streams)
 		all = append(all, Suggestion{t.fit.format, t.frames, t.covered, t.skipped, t.why()})

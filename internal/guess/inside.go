@@ -9,9 +9,9 @@ import (
 )
 
 // text returns the bits, for each frame, that text tells about where the data begins
-// and ends: it goes up to bytes that are none.
+// and ends: it goes up to bytes that are none. A few short texts are chance.
 func (k *cutting) text(header, after int) float64 {
-	bits, n := 0.0, 0
+	bits, n, texts := 0.0, 0, 0
 	for _, f := range k.frames[:min(len(k.frames), 40)] {
 		if len(f) < header+after {
 			continue
@@ -21,6 +21,7 @@ func (k *cutting) text(header, after int) float64 {
 		if len(data) < 2 || len(data) > 4096 || !isText(data) {
 			continue
 		}
+		texts++
 		if header == 0 || !isText(f[header-1:header]) {
 			bits += 6
 		} else {
@@ -33,7 +34,10 @@ func (k *cutting) text(header, after int) float64 {
 			bits += 40
 		}
 	}
-	return bits / float64(max(1, n))
+	if 5*texts < n || n == 0 {
+		return 0
+	}
+	return bits / float64(n)
 }
 
 // isText reports whether b is UTF-8 without control characters.
@@ -63,14 +67,17 @@ var kinds = []frame.ChecksumKind{frame.Sum8, frame.Xor8, frame.CRC16Modbus, fram
 func (k *cutting) sums(shortest []byte) (all []sum) {
 	for tail := range len(k.tail) + 1 {
 		all = append(all, sum{tail: tail})
+		if len(k.frames) == 1 && !slices.ContainsFunc(k.starts, func(s []int) bool { return len(s) > 0 && s[0] == 0 }) {
+			continue // one frame somewhere is chance, whatever its checksum
+		}
 		for _, kind := range kinds {
 			end := len(shortest) - tail - sumWidth[kind]
 			for from := range min(k.before+k.rule.width+5, end+1) {
-				if *k.work -= end; *k.work < 0 {
-					continue
-				}
 				if len(shortest) > 1024 && from != 0 && from != k.before && from != k.before+k.rule.width && from != len(k.head) {
 					continue // the less likely ones only where they cost little
+				}
+				if *k.work -= end - from; *k.work < 0 {
+					continue
 				}
 				got, want := shortest[end:len(shortest)-tail], slices.Clone(k.sum(kind, shortest[from:end]))
 				for _, order := range []frame.Order{frame.BigEndian, frame.LittleEndian} {

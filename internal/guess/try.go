@@ -14,12 +14,13 @@ import (
 type trial struct {
 	fit                           *fit
 	frames, covered, skipped, cut int
-	gaps                          int // runs of bytes that were skipped
-	ends                          int // streams that end with a frame
-	largest                       int // bytes in a frame
-	data                          int // bytes of data
-	total                         int // bytes
-	cuts                          uint64
+	gaps                          int    // runs of bytes that were skipped
+	ends                          int    // streams that end with a frame
+	largest                       int    // bytes in a frame
+	data                          int    // bytes of data
+	total                         int    // bytes
+	bounds                        uint64 // which stands for where frames begin and end
+	cuts                          uint64 // and for where their data does, and the types
 }
 
 var seed = maphash.MakeSeed()
@@ -32,16 +33,20 @@ func try(f *fit, streams [][]byte) *trial {
 		return t
 	}
 	header := len(f.format.Head) + f.format.Length.Width + f.format.Type.Width
-	var h maphash.Hash
+	var h, bounds maphash.Hash
 	h.SetSeed(seed)
+	bounds.SetSeed(seed)
 	budget := 8 << 20 // bytes to look at, so that checksums of what is no frame do not take long
 	for i, s := range streams {
 		t.total += len(s)
 		at, short, gap := 0, -1, -1
 		if f.format.Head == "" {
-			at = f.starts[i]
-			if at < 0 {
-				at = len(s)
+			at = len(s) // unless one of the first few in its chain is a frame
+			for _, start := range f.starts[i] {
+				if _, _, err := codec.Parse(s[start:], largest); err == nil {
+					at = start
+					break
+				}
 			}
 			if at > 0 {
 				t.gaps++
@@ -61,6 +66,7 @@ func try(f *fit, streams [][]byte) *trial {
 				t.data += len(got.Data)
 				t.largest = max(t.largest, n)
 				maphash.WriteComparable(&h, [4]int{i, at + header, len(got.Data), int(got.Type)})
+				maphash.WriteComparable(&bounds, [3]int{i, at, n})
 				budget -= 1
 				at += n
 				continue
@@ -98,7 +104,7 @@ func try(f *fit, streams [][]byte) *trial {
 			t.skipped += len(s) - gap
 		}
 	}
-	t.cuts = h.Sum64()
+	t.bounds, t.cuts = bounds.Sum64(), h.Sum64()
 	return t
 }
 
@@ -110,6 +116,12 @@ func (t *trial) believable() bool {
 	}
 	// That the bytes end in the middle of a frame is likely when it is as large as others.
 	return 2*(t.covered+min(t.cut, 2*t.largest)) >= t.total && t.fit.evidence-t.gapBits() >= enough
+}
+
+// isNothingBeside reports whether t has nothing to add to u, which is better: it gives the same
+// types and data, leaves more bytes over, or cuts text.
+func (t *trial) isNothingBeside(u *trial) bool {
+	return t.cuts == u.cuts || t.skipped > u.skipped || t.fit.text < u.fit.text-2
 }
 
 // score is what the format explains where there are frames, less what the rest costs.
@@ -155,7 +167,7 @@ func (t *trial) why() string {
 	if f.Checksum.Kind != frame.NoChecksum {
 		say("The checksum %s is right.", kindNames[f.Checksum.Kind])
 	}
-	if t.fit.text {
+	if t.fit.text > 2 {
 		say("The data is text.")
 	}
 	switch {
@@ -164,7 +176,10 @@ func (t *trial) why() string {
 	case f.Type.Width == 0 && len(f.Head) > 1:
 		say("The end of the head may be a type of which there was only one.")
 	}
-	if t.skipped > 0 {
+	switch {
+	case t.skipped == 1:
+		say("1 byte is in no frame.")
+	case t.skipped > 1:
 		say("%d bytes are in no frame.", t.skipped)
 	}
 	return text[:len(text)-1]
