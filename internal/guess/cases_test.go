@@ -122,27 +122,30 @@ func TestOther(t *testing.T) {
 	}
 }
 
-// TestBounded gives it bytes that take long, if any do: it must not take longer than
-// bytes that do not, by far. The limit is what a slow machine needs under the race
-// detector.
+// much is how many bytes TestBounded looks at.
+var much = 1 << 20
+
+// TestBounded gives it bytes that take long, if any do. A machine that has nothing else
+// to do needs half a second for the worst of them; what takes a minute goes through
+// something again and again.
 func TestBounded(t *testing.T) {
 	r := rand.New(rand.NewPCG(8, 8))
-	random := make([]byte, 1<<20)
+	random := make([]byte, much)
 	for i := range random {
 		random[i] = byte(r.Uint32())
 	}
 	var large []byte
-	for i := range 14 {
-		large, _ = frame.Default.Append(large, 16, random[i:70<<10])
+	for i := range 14 { // of nearly one size
+		large, _ = frame.Default.Append(large, 16, random[i:much/15])
 	}
 	for name, b := range map[string][]byte{
 		"random":       random,
-		"zeros":        make([]byte, 1<<20),
-		"ones":         bytes.Repeat([]byte{1}, 1<<20),
-		"heads":        bytes.Repeat([]byte{0xC8}, 1<<20),
-		"short ones":   bytes.Repeat([]byte{0xC8, 0, 0, 0, 8, 0, 16, 0xC9}, 1<<17),
+		"zeros":        make([]byte, much),
+		"ones":         bytes.Repeat([]byte{1}, much),
+		"heads":        bytes.Repeat([]byte{0xC8}, much),
+		"short ones":   bytes.Repeat([]byte{0xC8, 0, 0, 0, 8, 0, 16, 0xC9}, much/8),
 		"large frames": large,
-		"frames":       bytes.Repeat(stream(t, aaLittle, r, 400, traffic["binary"]), 100)[:1<<20],
+		"frames":       bytes.Repeat(stream(t, aaLittle, r, 400, traffic["binary"]), 100)[:much],
 		"small values": func() []byte {
 			b := slices.Clone(random)
 			for i := range b {
@@ -155,7 +158,7 @@ func TestBounded(t *testing.T) {
 		got := guess.Formats([][]byte{b})
 		took := time.Since(start)
 		t.Logf("%s: %v, %d", name, took, len(got))
-		if took > 10*time.Second {
+		if took > time.Minute {
 			t.Errorf("%s: takes %v", name, took)
 		}
 		if (name == "large frames" || name == "frames") && len(got) == 0 {
