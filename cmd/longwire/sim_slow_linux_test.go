@@ -106,6 +106,11 @@ func TestSim(t *testing.T) {
 			running = false
 		case <-sample.C:
 			memory = append(memory, resident(t, s))
+			if len(memory)%30 == 0 {
+				m := s.metrics()
+				t.Logf("%ds: resident %d MiB, heap in use %.0f MiB, the collector's next %.0f MiB", len(memory), memory[len(memory)-1]>>20,
+					m["go_memstats_heap_inuse_bytes"]/(1<<20), m["go_memstats_next_gc_bytes"]/(1<<20))
+			}
 		}
 	}
 	close(over)

@@ -192,15 +192,15 @@ func (s *Scenario) Complete(before Problems) (problems Problems) {
 }
 
 // faultSettings are the settings that a fault has, with their defaults.
-var faultSettings = map[FaultKind]map[string]int{
+var faultSettings = map[FaultKind]map[string]int64{
 	NoFault:   {},
 	Split:     {"bytes": 1, "pause": 0},
 	Garbage:   {"bytes": 64, "after": 2},
 	WrongTail: {"after": 2},
 	Slow:      {"bytes": 64},
-	HalfOpen:  {"after": 2, "hold": int(2 * time.Minute)},
-	Stop:      {"after": 2, "hold": int(30 * time.Second)},
-	Storm:     {"every": int(30 * time.Second), "share": 100, "pause": 0},
+	HalfOpen:  {"after": 2, "hold": int64(2 * time.Minute)},
+	Stop:      {"after": 2, "hold": int64(30 * time.Second)},
+	Storm:     {"every": int64(30 * time.Second), "share": 100, "pause": 0},
 }
 
 // complete fills in what a fault of the kind has, and returns what is said and has no meaning
@@ -212,7 +212,7 @@ func (f *Fault) complete(given func(setting string) bool) map[string]string {
 		def, ok := has[s.name]
 		switch {
 		case ok && !given(s.name) && reflect.ValueOf(f).Elem().FieldByIndex(s.index).IsZero():
-			reflect.ValueOf(f).Elem().FieldByIndex(s.index).SetInt(int64(def))
+			reflect.ValueOf(f).Elem().FieldByIndex(s.index).SetInt(def)
 		case !ok && given(s.name) && !reflect.ValueOf(f).Elem().FieldByIndex(s.index).IsZero():
 			wrong[s.name] = "has no meaning for the fault " + string(f.Kind) + "; it is one of " + strings.Join(faultsWith(s.name), " and ")
 		}

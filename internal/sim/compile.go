@@ -22,8 +22,6 @@ import (
 type group struct {
 	f       *Fleet
 	conf    *config.Boards
-	id      *template.Template // nil without a hello
-	token   *template.Template // nil without a token
 	sends   []send
 	answers []answer
 	library *longwire.Config
