@@ -220,8 +220,14 @@ func (s *served) metrics() map[string]float64 {
 	return all
 }
 
+// blocks is by how much memory may grow when the store begins to fill a larger buffer: it holds
+// the newest block of each log, which is up to 8 MiB, and the collector lets as much garbage be
+// there as there is else. Heap profiles of a run show nothing else that grows.
+const blocks = 16
+
 // wantFlat checks that memory does not grow once the gateway has been at work for a while: in the
-// last quarter it is, in the mean, at most 5 % and 4 MiB more than in the third.
+// last quarter it is, in the mean, at most 5 % and one step of the store's buffers more than in
+// the third.
 func wantFlat(t *testing.T, memory []int64) {
 	t.Helper()
 	mean := func(of []int64) float64 {
@@ -234,7 +240,7 @@ func wantFlat(t *testing.T, memory []int64) {
 	n := len(memory)
 	first, third, last := mean(memory[n/4:n/2]), mean(memory[n/2:n*3/4]), mean(memory[n*3/4:])
 	t.Logf("resident MiB in the second, third and last quarter: %v, %v, %v", first, third, last)
-	if last > third*1.05+4 {
+	if last > third*1.05+blocks {
 		t.Errorf("memory grows: %v MiB in the third quarter, %v MiB in the last", third, last)
 	}
 }
