@@ -407,6 +407,27 @@ func TestInterleave(t *testing.T) {
 	}
 }
 
+// The scenarios that are handed out can be run.
+func TestExamples(t *testing.T) {
+	files, err := filepath.Glob("../../examples/sim/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := config.ParseScenario(file, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := New(Options{Scenario: s, MaxFrame: frame.DefaultMaxFrame}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func FuzzTemplates(f *testing.F) {
 	for _, text := range []string{`{"t":{{.Rand 18 24}}}`, `{{range $i := .ID}}{{end}}`, `{{.Int 5 1}}`, `{{printf "%s" .}}`, "{{", `{{.Rand .ID}}`, `{{define "a"}}{{template "a"}}{{end}}`} {
 		f.Add(text, text)
