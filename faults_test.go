@@ -17,7 +17,7 @@ func TestFaultsDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	var source strings.Builder
-	for _, pattern := range []string{"*_test.go", "frame/*_test.go", "internal/*/*_test.go", "cmd/longwire/*_test.go"} {
+	for _, pattern := range []string{"*_test.go", "frame/*_test.go", "internal/*/*_test.go", "internal/dashboard/browser/*_test.go", "cmd/longwire/*_test.go"} {
 		files, _ := filepath.Glob(pattern)
 		for _, file := range files {
 			b, err := os.ReadFile(file)
