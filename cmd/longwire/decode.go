@@ -245,7 +245,7 @@ func (r *decoding) sum(of string) error {
 		about = append(about, number(int(t.Missing), "byte")+" missing")
 	}
 	text += ": " + strings.Join(about, ", ")
-	if t.Frames == 0 && t.Skipped > 0 {
+	if t.Frames == 0 && t.Skipped > 0 && t.Missing == 0 {
 		text += "; --guess finds out how frames look"
 	}
 	return errors.New(text)
