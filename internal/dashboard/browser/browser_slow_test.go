@@ -59,6 +59,9 @@ type tab struct {
 	// lonely lets requests fail: the gateway is away, or refuses a token.
 	lonely bool
 
+	// hostile lets the page complain: the test does to it what it must not do.
+	hostile bool
+
 	mu         sync.Mutex
 	complaints []string
 }
@@ -166,7 +169,7 @@ func (b *tab) hear(m chromedp.ConsoleMessage) {
 	case chromedp.ConsoleLog, chromedp.ConsoleInfo, chromedp.ConsoleDebug:
 		return
 	}
-	if m.Source == "network" && b.lonely {
+	if m.Source == "network" && b.lonely || b.hostile {
 		return
 	}
 	b.mu.Lock()
@@ -179,7 +182,9 @@ func (b *tab) end() {
 	if b.t.Failed() {
 		b.shot("failed")
 	}
-	var violations []string
+	if b.hostile {
+		return
+	}
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	violations, err := chromedp.Run(ctx, chromedp.Evaluate[[]string](`violations`))

@@ -5,6 +5,7 @@ package browser_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -302,6 +303,28 @@ func TestHostileTextStaysText(t *testing.T) {
 	if eval[bool](b, `"hacked" in globalThis`) {
 		t.Error("what stood in the address was executed")
 	}
+}
+
+// Should a script of the page ever be wrong, the browser refuses what would matter; and these tests
+// would see it.
+func TestPolicyHolds(t *testing.T) {
+	g := serve(t, plant)
+	b := openTab(t, g.api, look{})
+	b.hostile = true
+	refused := eval[[]string](b, `(async () => {
+		const refused = [];
+		const attempt = async (what, act) => { try { await act() } catch { refused.push(what) } };
+		await attempt("markup", () => { document.body.innerHTML = "<b>x</b>" });
+		await attempt("script", () => { document.createElement("script").src = "/app.js?x" });
+		await attempt("elsewhere", () => fetch("http://localhost:1/"));
+		document.body.setAttribute("style", "opacity: 0.5");
+		getComputedStyle(document.body).opacity === "1" && refused.push("style");
+		return refused;
+	})()`)
+	if want := []string{"markup", "script", "elsewhere", "style"}; !slices.Equal(refused, want) {
+		t.Errorf("the browser refuses %q, want %q", refused, want)
+	}
+	b.wait("that it is told", `["require-trusted-types-for", "connect-src", "style-src-attr"].every(d => violations.some(v => v.startsWith(d)))`)
 }
 
 // The page says that it has lost the gateway, comes back by itself, and has then what it has missed.

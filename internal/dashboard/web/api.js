@@ -1,5 +1,5 @@
 // Talking to the gateway.
-import { useEffect, useRef } from './vendor/htm-preact.js';
+import { useEffect, useLayoutEffect, useRef } from './vendor/htm-preact.js';
 import { parse } from './format.js';
 import { lost, net, reached, session } from './state.js';
 
@@ -60,7 +60,8 @@ export async function loadSession() {
 export function useStream(path, params, events, resume, inputs) {
   const latest = useRef(events);
   latest.current = events;
-  useEffect(() => {
+  // Not useEffect, which would have the stream of before go on for a moment.
+  useLayoutEffect(() => {
     let source = null, timer = 0, failures = 0, last = '';
     const open = () => {
       timer = 0;

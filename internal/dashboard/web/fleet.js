@@ -118,7 +118,7 @@ export function Fleet() {
     return () => removeEventListener('keydown', down);
   }, []);
   useEffect(() => {
-    const link = moved.current && box.current?.querySelector(`a[data-at="${cursor}"]`);
+    const link = moved.current && box.current?.querySelector(`a[data-at="${place.current}"]`);
     if (!link) return; // it has yet to come
     moved.current = false;
     link.focus({ preventScroll: true });
