@@ -38,7 +38,7 @@ func row(id string) string {
 func TestFleetIsLive(t *testing.T) {
 	g := serve(t, plant)
 	b := openTab(t, g.api, look{})
-	b.sees("#app", "longwire listen")
+	b.sees("#app", "longwire listen "+g.boards)
 	c := g.board(longwire.Hello{ID: "pump-0042", Attributes: map[string]string{"place": "hall one"}})
 	b.wait("the board", row("pump-0042")+`.includes("online")`)
 	g.board(longwire.Hello{ID: "meter-7"})

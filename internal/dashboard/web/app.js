@@ -36,7 +36,7 @@ function useWhere() {
 
 function Header({ page }) {
   const { lang, theme } = look.use();
-  const { required, name } = session.use();
+  const { required, authenticated, name } = session.use();
   const themes = { auto: t('Theme: as the system'), light: t('Theme: light'), dark: t('Theme: dark') };
   const next = { auto: 'light', light: 'dark', dark: 'auto' }[theme] ?? 'auto';
   const leave = () => call('DELETE', '/v1/session').then(loadSession).catch(complain);
@@ -47,7 +47,7 @@ function Header({ page }) {
         ${titles.map(([at, title]) => html`<a href="#/${at}" aria-current=${at === page || (page === 'board' && at === 'fleet') ? 'page' : undefined}>${t(title)}</a>`)}
       </nav>
       <div class="tools">
-        ${required && html`<button type="button" class="plain" onClick=${leave} title=${name}>${t('Log out')}</button>`}
+        ${required && authenticated && html`<button type="button" class="plain" onClick=${leave} title=${name}>${t('Log out')}</button>`}
         <button type="button" class="plain" onClick=${() => choose('theme', next)} aria-label=${themes[theme]} title=${themes[theme]}>
           <svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true"><circle cx="8" cy="8" r="6.2" fill="none" stroke="currentColor" stroke-width="1.6"/><path d="M8 1.8a6.2 6.2 0 0 1 0 12.4z" fill="currentColor"/></svg>
         </button>

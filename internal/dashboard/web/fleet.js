@@ -68,7 +68,7 @@ export function Fleet() {
     requestAnimationFrame(() => performance.mark('fleet-rows'));
   }, [page !== null]);
 
-  usePoll(async () => setListeners((await get('/v1/stats?since=' + new Date().toISOString())).listeners.map((l) => l.name)), 30000, []);
+  usePoll(async () => setListeners((await get('/v1/stats?since=' + new Date().toISOString())).listeners), 30000, []);
 
   // Somebody came or went: look again, at most once a second.
   const due = useRef(0);
@@ -138,13 +138,13 @@ export function Fleet() {
       <${Select} label=${t('Group')} value=${filter.group} onChange=${(group) => change({ group })}
         options=${[['', t('All')], ...[...new Set(filter.group ? [...groups, filter.group] : groups)].map((g) => [g, visible(g)])]}/>
       <${Select} label=${t('Listener')} value=${filter.listener} onChange=${(listener) => change({ listener })}
-        options=${[['', t('All')], ...listeners.map((l) => [l, l])]}/>
+        options=${[['', t('All')], ...listeners.map((l) => [l.name, l.name])]}/>
     </div>`;
   if (!page) return html`${toolbar}<p class="loading" role="status">${t('Loading…')}</p>`;
   if (page.total === 0) {
     return html`${toolbar}${filtered
       ? html`<${Empty} title=${t('No board is like that')}><button type="button" onClick=${() => change({ search: '', state: '', group: '', listener: '' })}>${t('Show all')}</button></${Empty}>`
-      : html`<${Empty} title=${t('No board has connected yet')}><p>${t('Point one at the address of a listener, or try with one of ours:')}</p><pre>longwire listen ${location.hostname}:10302 --id meter-7</pre></${Empty}>`}`;
+      : html`<${Empty} title=${t('No board has connected yet')}><p>${t('Point one at the address of a listener, or try with one of ours:')}</p><pre>longwire listen ${location.hostname}:${listeners[0]?.address.split(':').at(-1) ?? '10302'} --id meter-7</pre></${Empty}>`}`;
   }
   const rows = [];
   for (let at = range.first - 5; at < range.first + range.count + 10; at++) {
