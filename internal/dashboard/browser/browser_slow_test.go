@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -57,10 +58,10 @@ type tab struct {
 	ctx context.Context
 
 	// lonely lets requests fail: the gateway is away, or refuses a token.
-	lonely bool
+	lonely atomic.Bool
 
 	// hostile lets the page complain: the test does to it what it must not do.
-	hostile bool
+	hostile atomic.Bool
 
 	mu         sync.Mutex
 	complaints []string
@@ -169,7 +170,7 @@ func (b *tab) hear(m chromedp.ConsoleMessage) {
 	case chromedp.ConsoleLog, chromedp.ConsoleInfo, chromedp.ConsoleDebug:
 		return
 	}
-	if m.Source == "network" && b.lonely || b.hostile {
+	if m.Source == "network" && b.lonely.Load() || b.hostile.Load() {
 		return
 	}
 	b.mu.Lock()
@@ -182,7 +183,7 @@ func (b *tab) end() {
 	if b.t.Failed() {
 		b.shot("failed")
 	}
-	if b.hostile {
+	if b.hostile.Load() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(b.ctx, patience)

@@ -155,7 +155,7 @@ func TestAskInVain(t *testing.T) {
 	g := serve(t, plant)
 	c := g.boardWith(longwire.Hello{ID: "mute"}, func(context.Context, *longwire.Message) (any, error) { return longwire.NoAnswer, nil })
 	b := openTab(t, g.api+"/#/board/mute", look{})
-	b.lonely = true // 504 and 409
+	b.lonely.Store(true) // 504 and 409
 	b.enter("combobox", "Type", "16")
 	b.enter("textbox", "Data", `1`)
 	b.choose("Wait for", "1")
@@ -296,7 +296,7 @@ func TestHostileTextStaysText(t *testing.T) {
 	}
 	// Nor do names that are no ids and addresses that are no pages.
 	for _, hash := range []string{"#/board/" + image, "#/board/%", "#/board/..%2f..%2fv1", "#/board/__proto__", "#/constructor", "#/" + script} {
-		b.lonely = true // unknown devices
+		b.lonely.Store(true) // unknown devices
 		b.visit(hash)
 		b.wait("something", `document.body.innerText.length > 50`)
 	}
@@ -310,7 +310,7 @@ func TestHostileTextStaysText(t *testing.T) {
 func TestPolicyHolds(t *testing.T) {
 	g := serve(t, plant)
 	b := openTab(t, g.api, look{})
-	b.hostile = true
+	b.hostile.Store(true)
 	refused := eval[[]string](b, `(async () => {
 		const refused = [];
 		const attempt = async (what, act) => { try { await act() } catch { refused.push(what) } };
@@ -333,7 +333,7 @@ func TestGatewayRestarts(t *testing.T) {
 	c := g.board(longwire.Hello{ID: "pump-0042"})
 	b := openTab(t, g.api, look{})
 	b.wait("the board", row("pump-0042")+`.includes("online")`)
-	b.lonely = true
+	b.lonely.Store(true)
 	g.stop()
 	<-c.Done()
 	b.wait("that it is disconnected", `document.querySelector("#offline[role=alert]")?.checkVisibility()`)
@@ -355,7 +355,7 @@ func TestEventsGoOn(t *testing.T) {
 	b.choose("Beginning", "300")
 	g.board(longwire.Hello{ID: "pump-0042"}).Close(longwire.ReasonClosed)
 	b.sees("#events", "disconnect")
-	b.lonely = true
+	b.lonely.Store(true)
 	g.stop()
 	b.wait("that it is disconnected", `document.querySelector("#offline")?.checkVisibility()`)
 	g.again()
@@ -380,7 +380,7 @@ func TestLogin(t *testing.T) {
 	g.token = token
 	g.board(longwire.Hello{ID: "pump-0042"})
 	b := openTab(t, g.api+"/#/board/pump-0042", look{})
-	b.lonely = true // 401
+	b.lonely.Store(true) // 401
 	b.enter("textbox", "Token", "wrong")
 	b.click("button", "Log in")
 	b.sees("[role=alert]", "token")

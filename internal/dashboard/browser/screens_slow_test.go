@@ -99,7 +99,7 @@ devices:
 	for name, l := range looks {
 		t.Run(name, func(t *testing.T) {
 			b := openTab(t, g.api, l)
-			b.lonely = true // nobody is not there
+			b.lonely.Store(true) // nobody is not there
 			for _, page := range pages {
 				b.visit(page.hash)
 				if page.name == "events" {
