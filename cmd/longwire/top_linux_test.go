@@ -228,6 +228,26 @@ func TestTop(t *testing.T) {
 	s.shows(`BOARD .*\n *pump-1 +online +\S+ +\S+ .*127\.0\.0\.1`)
 	s.shows(`meter-16 `)
 	s.sees(`meter-17 `, false)
+
+	// Who is busy now comes first, whatever others have done; the cursor stays where it was.
+	busy, idle := g.board(longwire.Hello{ID: "busy-1"}), make(chan struct{})
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		for {
+			select {
+			case <-idle:
+				return
+			case <-time.After(10 * time.Millisecond):
+				busy.Push(t.Context(), 0x20, 1)
+			}
+		}
+	}()
+	s.shows(`by frames_in/s`)
+	s.shows(`BOARD .*\n *busy-1 +online +[1-9]\S* .*\n *pump-1 `)
+	close(idle)
+	<-over
+	busy.Close(longwire.ReasonClosed)
 	s.press("\x1b[F") // end
 	s.shows(`meter-29 `)
 	s.press("s")

@@ -108,7 +108,7 @@ func (m *model) traceKey(k string) {
 }
 
 func (m *model) listKey(k string) tea.Cmd {
-	c, before := &m.cursor[m.page], m.top
+	c := &m.cursor[m.page]
 	switch k {
 	case "up", "k":
 		*c--
@@ -135,7 +135,7 @@ func (m *model) listKey(k string) tea.Cmd {
 		m.commandKey(k)
 	}
 	m.keep()
-	if m.top != before && m.page == boardsPage {
+	if m.page == boardsPage && m.window() != m.now.window {
 		return m.look()
 	}
 	return nil

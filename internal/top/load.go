@@ -61,6 +61,10 @@ type window struct {
 	offset, limit int
 }
 
+// rankable is how many boards are asked for all together, so that they can be ordered by what they do
+// now. It is the most that one response may have.
+const rankable = 1000
+
 // load looks at the gateway.
 func load(ctx context.Context, c *client.Client, w window) (l look) {
 	l.window, l.offset = w, w.offset

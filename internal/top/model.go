@@ -1,6 +1,7 @@
 package top
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -35,7 +36,8 @@ type model struct {
 	help    bool
 	now     look
 	rates   map[string]rate // of boards that were seen in two looks
-	before  map[string]gateway.Device
+	before  map[string]counted
+	base    look // that the rates of all are from
 	totals  rate // of all
 	busy    bool // a look is under way
 	problem error
@@ -64,7 +66,13 @@ type model struct {
 	notice string
 }
 
-type rate struct{ in, out, bytes float64 }
+// counted is what has been counted of a board at one moment.
+type counted struct {
+	at time.Time
+	gateway.Device
+}
+
+type rate struct{ in, out, bytesIn, bytesOut float64 }
 
 func newModel(ctx context.Context, c Config) *model {
 	return &model{conf: c, ctx: ctx, sort: max(slices.Index(Sorts, c.Sort), 0), search: c.Search, tally: make(map[string]int), rates: make(map[string]rate), width: 80, height: 24}
@@ -82,8 +90,13 @@ func (m *model) first(ctx context.Context) error {
 // rows is how many lines a list has.
 func (m *model) rows() int { return max(m.height-6, 1) }
 
+// window says what to ask for: all boards, or those on the screen where there are too many.
 func (m *model) window() window {
-	return window{page: m.page, sort: Sorts[m.sort], search: m.search, offset: m.top[boardsPage], limit: min(max(m.rows(), 20), 500)}
+	w := window{page: m.page, sort: Sorts[m.sort], search: m.search, limit: rankable}
+	if m.now.total > rankable {
+		w.offset, w.limit = m.top[boardsPage], min(max(m.rows(), 20), 500)
+	}
+	return w
 }
 
 type tick struct{}
@@ -153,32 +166,10 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 
 // take remembers what the gateway has said.
 func (m *model) take(l look) {
-	if seconds := l.at.Sub(m.now.at).Seconds(); !m.now.at.IsZero() && seconds > 0.2 {
-		sum := func(s *stats) (in, out int64) {
-			for _, l := range s.Listeners {
-				in, out = in+l.FramesIn, out+l.FramesOut
-			}
-			return in, out
-		}
-		in, out := sum(&l.stats)
-		wasIn, wasOut := sum(&m.now.stats)
-		m.totals = rate{in: float64(max(in-wasIn, 0)) / seconds, out: float64(max(out-wasOut, 0)) / seconds}
-		rates := make(map[string]rate)
-		for _, d := range l.boards {
-			if was, ok := m.before[d.ID]; ok {
-				rates[d.ID] = rate{
-					in: float64(d.FramesIn-was.FramesIn) / seconds, out: float64(d.FramesOut-was.FramesOut) / seconds,
-					bytes: float64(d.BytesIn+d.BytesOut-was.BytesIn-was.BytesOut) / seconds,
-				}
-			}
-		}
-		m.rates = rates
-	}
+	m.measure(&l)
+	chosen := m.chosen()
 	if l.window.page == boardsPage {
-		m.before = make(map[string]gateway.Device)
-		for _, d := range l.boards {
-			m.before[d.ID] = d
-		}
+		m.rank(l)
 	} else {
 		l.boards, l.offset, l.total = m.now.boards, m.now.offset, m.now.total
 		if l.window.page != commandsPage {
@@ -186,7 +177,79 @@ func (m *model) take(l look) {
 		}
 	}
 	m.now = l
+	m.follow(chosen)
 	m.keep()
+}
+
+// measure makes rates of what has been counted in two looks. Looks that come too soon after each other,
+// because somebody has pressed a key, tell little of a rate.
+func (m *model) measure(l *look) {
+	least := m.conf.Interval * 8 / 10
+	sum := func(s *stats) (in, out int64) {
+		for _, l := range s.Listeners {
+			in, out = in+l.FramesIn, out+l.FramesOut
+		}
+		return in, out
+	}
+	if seconds := l.at.Sub(m.base.at).Seconds(); l.at.Sub(m.base.at) >= least {
+		in, out := sum(&l.stats)
+		wasIn, wasOut := sum(&m.base.stats)
+		if !m.base.at.IsZero() {
+			m.totals = rate{in: float64(max(in-wasIn, 0)) / seconds, out: float64(max(out-wasOut, 0)) / seconds}
+		}
+		m.base = *l
+	}
+	if l.window.page != boardsPage {
+		return
+	}
+	before, now := make(map[string]counted), make(map[string]rate)
+	for _, d := range l.boards {
+		was, ok := m.before[d.ID]
+		known, hasRate := m.rates[d.ID]
+		passed := l.at.Sub(was.at)
+		switch seconds := passed.Seconds(); {
+		case !ok || d.FramesIn < was.FramesIn || d.FramesOut < was.FramesOut: // a gateway that has begun anew counts from the start
+			was = counted{l.at, d}
+		case passed >= least:
+			now[d.ID] = rate{
+				in: float64(d.FramesIn-was.FramesIn) / seconds, out: float64(d.FramesOut-was.FramesOut) / seconds,
+				bytesIn: float64(d.BytesIn-was.BytesIn) / seconds, bytesOut: float64(d.BytesOut-was.BytesOut) / seconds,
+			}
+			was = counted{l.at, d}
+		case hasRate:
+			now[d.ID] = known
+		}
+		before[d.ID] = was
+	}
+	m.before, m.rates = before, now
+}
+
+// rank orders boards by what they do now, where all of them are there. Where there is no difference
+// the order stays, which is that of all they have done.
+func (m *model) rank(l look) {
+	if l.total > rankable {
+		return
+	}
+	of := map[string]func(rate) float64{
+		"frames_in": func(r rate) float64 { return r.in }, "frames_out": func(r rate) float64 { return r.out },
+		"bytes_in": func(r rate) float64 { return r.bytesIn }, "bytes_out": func(r rate) float64 { return r.bytesOut },
+	}[l.window.sort]
+	if of != nil {
+		slices.SortStableFunc(l.boards, func(a, b gateway.Device) int { return cmp.Compare(of(m.rates[b.ID]), of(m.rates[a.ID])) })
+	}
+}
+
+// follow keeps the cursor on its board as long as that is on the screen: the order changes, and what
+// somebody is about to open must not slip away.
+func (m *model) follow(id string) {
+	if m.page != boardsPage || id == "" {
+		return
+	}
+	for i := range m.now.boards {
+		if at := m.now.offset + i; m.now.boards[i].ID == id && at >= m.top[boardsPage] && at < m.top[boardsPage]+m.rows() {
+			m.cursor[boardsPage] = at
+		}
+	}
 }
 
 // size is how many lines the list of a page has.

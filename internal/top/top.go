@@ -34,6 +34,8 @@ type Config struct {
 // Sorts are the columns that boards can be sorted by.
 var Sorts = []string{"frames_in", "frames_out", "bytes_in", "bytes_out", "last_seen", "id"}
 
+const rates = 4 // the first of them are numbers that grow, of which there are rates
+
 // IsTerminal reports whether somebody can be shown something at both ends.
 func (c *Config) IsTerminal() bool { return term.IsTerminal(c.In.Fd()) && term.IsTerminal(c.Out.Fd()) }
 
@@ -75,13 +77,14 @@ func Run(ctx context.Context, c Config) error {
 // Once writes what the view begins with, after two looks, as plain text of 80 columns and 24 lines.
 func Once(ctx context.Context, c Config, w io.Writer) error {
 	c.setDefaults()
+	c.Interval = min(c.Interval, time.Second) // nobody waits for longer for one screen
 	m := newModel(ctx, c)
 	m.width, m.height, m.plain = 80, 24, true
 	if err := m.first(ctx); err != nil {
 		return err
 	}
 	select {
-	case <-time.After(min(c.Interval, time.Second)):
+	case <-time.After(c.Interval):
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

@@ -79,8 +79,9 @@ const helpText = `
   space d        frames: pause, hexadecimal
   q              leave
 
-  Boards are sorted by what they have sent or been sent in all; what is shown
-  per second is of the boards on the screen, from one look to the next.`
+  What is shown per second is from one look to the next. Up to 1,000 boards are
+  sorted by that; more by what they have sent or been sent in all, and then only
+  those on the screen are asked for.`
 
 func (m *model) header() []string {
 	s := &m.now.stats
@@ -131,6 +132,13 @@ func (m *model) header() []string {
 	tab := strings.Join(tabs, " ")
 	if m.page == boardsPage {
 		tab += "  by " + Sorts[m.sort]
+		switch {
+		case m.sort >= rates:
+		case m.now.total > rankable:
+			tab += " in all"
+		default:
+			tab += "/s"
+		}
 		if m.search != "" || m.typing {
 			tab += "  /" + clean(m.search)
 		}
@@ -232,7 +240,7 @@ func (m *model) boardLines() []string {
 		}
 		in, out, bytes := "-", "-", "-"
 		if r, ok := m.rates[d.ID]; ok {
-			in, out, bytes = short(r.in), short(r.out), size(r.bytes)
+			in, out, bytes = short(r.in), short(r.out), size(r.bytesIn+r.bytesOut)
 		}
 		return []string{clean(d.ID), state, in, out, bytes, age(d.LastSeen), clean(d.RemoteAddr)}
 	}, none)
