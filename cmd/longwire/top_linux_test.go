@@ -293,6 +293,11 @@ func TestTop(t *testing.T) {
 	s.press("y")
 	s.shows(`no command waits`)
 
+	// How long answers took, when there have been some.
+	s.press("4")
+	s.shows(`\[4 Latency\]`)
+	s.shows(`UNTIL +ASKS +FAILED +P50 +P99 `)
+
 	// It fits into small terminals.
 	pty.Setsize(s.pty, &pty.Winsize{Cols: 40, Rows: 10})
 	s.screen.Resize(40, 10)
@@ -304,7 +309,7 @@ func TestTop(t *testing.T) {
 		}
 	}
 	s.press("?")
-	s.shows(`1 2 3, tab`)
+	s.shows(`1 2 3 4, tab`)
 	s.press("?")
 
 	// The gateway goes and comes back.
@@ -343,7 +348,11 @@ func TestTopWithoutTerminal(t *testing.T) {
 	if got := run(context.Background(), []string{"top", "--api", "http://" + g.http, "--once"}, nil, &stdout, &stderr); got != exitDone || !regexp.MustCompile(`^longwire top  http://.*\nboards 1 of 1 online .*\nup .*\n.*\nBOARD .*\nmeter-7 +online `).MatchString(stdout.String()) || strings.Contains(stdout.String(), "\x1b") {
 		t.Errorf("%d, %q, %s", got, stdout.String(), stderr.String())
 	}
+	if got := run(context.Background(), []string{"top", "--api", "http://" + g.http, "--once", "--page", "closes"}, nil, &stdout, &stderr); got != exitDone || !strings.Contains(stdout.String(), "[3 Closes]") {
+		t.Errorf("%d, %q, %s", got, stdout.String(), stderr.String())
+	}
 	for want, args := range map[string][]string{
+		`longwire top: --page: "all" is neither`:      {"top", "--once", "--page", "all"},
 		`longwire top: needs a terminal`:              {"top"},
 		`longwire top: --interval: must be 100ms`:     {"top", "--once", "--interval", "1ms"},
 		`longwire top: --sort: "size" is neither`:     {"top", "--once", "--sort", "size"},

@@ -34,12 +34,12 @@ func (m *model) key(msg tea.KeyPressMsg) tea.Cmd {
 		return tea.Quit
 	case "?", "h":
 		m.help = true
-	case "1", "2", "3":
+	case "1", "2", "3", "4":
 		return m.open(int(k[0] - '1'))
 	case "tab", "right":
-		return m.open((min(m.page, closesPage) + 1) % 3)
+		return m.open((min(m.page, latencyPage) + 1) % tracePage)
 	case "shift+tab", "left":
-		return m.open((min(m.page, closesPage) + 2) % 3)
+		return m.open((min(m.page, latencyPage) + latencyPage) % tracePage)
 	case "esc", "backspace":
 		if m.page == tracePage || m.page != boardsPage {
 			return m.open(boardsPage)

@@ -34,13 +34,22 @@ type stats struct {
 		Error string
 		Bytes int64
 	}
-	Samples []struct {
-		At     time.Time
-		Asks   int64
-		AskP50 float64 `json:"ask_p50"`
-		AskP99 float64 `json:"ask_p99"`
-	}
+	Samples []sample
 }
+
+// A sample is what happened in one interval.
+type sample struct {
+	At         time.Time
+	FramesIn   int64 `json:"frames_in"`
+	FramesOut  int64 `json:"frames_out"`
+	Asks       int64
+	AsksFailed int64            `json:"asks_failed"`
+	AskP50     float64          `json:"ask_p50"`
+	AskP99     float64          `json:"ask_p99"`
+	Closed     map[string]int64 `json:"closed"`
+}
+
+const maxSamples = 360 // as many as a gateway has
 
 // A look is what the gateway has said at one moment.
 type look struct {
@@ -65,10 +74,10 @@ type window struct {
 // now. It is the most that one response may have.
 const rankable = 1000
 
-// load looks at the gateway.
-func load(ctx context.Context, c *client.Client, w window) (l look) {
+// load looks at the gateway, and at its samples that are newer than a time.
+func load(ctx context.Context, c *client.Client, w window, since time.Time) (l look) {
 	l.window, l.offset = w, w.offset
-	body, err := c.Stats(ctx, time.Now().Add(-time.Minute))
+	body, err := c.Stats(ctx, since)
 	l.at = time.Now()
 	if err == nil {
 		err = json.Unmarshal(body, &l.stats)

@@ -16,6 +16,7 @@ const (
 	boardsPage = iota
 	commandsPage
 	closesPage
+	latencyPage
 	tracePage
 )
 
@@ -46,8 +47,10 @@ type model struct {
 	sort   int
 	search string
 	typing bool // into search
-	cursor [3]int
-	top    [3]int // the first line that is shown
+	cursor [tracePage]int
+	top    [tracePage]int // the first line that is shown
+
+	samples []sample // of the last hour, the latest last
 
 	closes []closed // the latest first
 	tally  map[string]int
@@ -75,12 +78,12 @@ type counted struct {
 type rate struct{ in, out, bytesIn, bytesOut float64 }
 
 func newModel(ctx context.Context, c Config) *model {
-	return &model{conf: c, ctx: ctx, sort: max(slices.Index(Sorts, c.Sort), 0), search: c.Search, tally: make(map[string]int), rates: make(map[string]rate), width: 80, height: 24}
+	return &model{conf: c, ctx: ctx, page: max(slices.Index(Pages, c.Page), 0), sort: max(slices.Index(Sorts, c.Sort), 0), search: c.Search, tally: make(map[string]int), rates: make(map[string]rate), width: 80, height: 24}
 }
 
 // first looks at once.
 func (m *model) first(ctx context.Context) error {
-	l := load(ctx, m.conf.Client, m.window())
+	l := load(ctx, m.conf.Client, m.window(), m.since())
 	if l.err == nil {
 		m.take(l)
 	}
@@ -89,6 +92,14 @@ func (m *model) first(ctx context.Context) error {
 
 // rows is how many lines a list has.
 func (m *model) rows() int { return max(m.height-6, 1) }
+
+// since is the time of the newest sample that is known.
+func (m *model) since() (t time.Time) {
+	if n := len(m.samples); n > 0 {
+		t = m.samples[n-1].At
+	}
+	return t
+}
 
 // window says what to ask for: all boards, or those on the screen where there are too many.
 func (m *model) window() window {
@@ -113,11 +124,11 @@ func (m *model) look() tea.Cmd {
 		return nil
 	}
 	m.busy = true
-	w := m.window()
+	w, since := m.window(), m.since()
 	return func() tea.Msg {
 		ctx, cancel := context.WithTimeout(m.ctx, 10*time.Second)
 		defer cancel()
-		return load(ctx, m.conf.Client, w)
+		return load(ctx, m.conf.Client, w, since)
 	}
 }
 
@@ -167,6 +178,11 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 // take remembers what the gateway has said.
 func (m *model) take(l look) {
 	m.measure(&l)
+	if !l.stats.StartedAt.Equal(m.now.stats.StartedAt) {
+		m.samples = nil // those of another run of the gateway
+	}
+	m.samples = append(m.samples, l.stats.Samples...)
+	m.samples = m.samples[max(len(m.samples)-maxSamples, 0):]
 	chosen := m.chosen()
 	if l.window.page == boardsPage {
 		m.rank(l)
@@ -259,6 +275,8 @@ func (m *model) size() int {
 		return m.now.total
 	case commandsPage:
 		return len(m.now.commands)
+	case latencyPage:
+		return len(m.samples)
 	}
 	return len(m.closes)
 }
@@ -275,7 +293,7 @@ func (m *model) keep() {
 
 // chosen returns the board that the cursor is on, "" when it is on none.
 func (m *model) chosen() string {
-	at := m.cursor[min(m.page, closesPage)]
+	at := m.cursor[min(m.page, latencyPage)]
 	switch {
 	case m.page == tracePage:
 		return m.board

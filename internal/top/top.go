@@ -26,10 +26,14 @@ type Config struct {
 	Interval time.Duration // between two looks; zero means 2 s
 	Sort     string        // a column of [Sorts]; "" means the first
 	Search   string        // only boards that mention it
+	Page     string        // one of [Pages] that it begins with; "" means the first
 
 	In  *os.File
 	Out *os.File
 }
+
+// Pages are the lists that there are.
+var Pages = []string{"boards", "commands", "closes", "latency"}
 
 // Sorts are the columns that boards can be sorted by.
 var Sorts = []string{"frames_in", "frames_out", "bytes_in", "bytes_out", "last_seen", "id"}
@@ -83,9 +87,11 @@ func Once(ctx context.Context, c Config, w io.Writer) error {
 	if err := m.first(ctx); err != nil {
 		return err
 	}
-	select {
-	case <-time.After(c.Interval):
-	case <-ctx.Done():
+	// Meanwhile the connections are told of that have ended.
+	meanwhile, cancel := context.WithTimeout(ctx, c.Interval)
+	defer cancel()
+	followCloses(meanwhile, c.Client, func(msg tea.Msg) { m.Update(msg) })
+	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	if err := m.first(ctx); err != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -51,6 +52,8 @@ func (m *model) screen() string {
 		list = m.commandLines()
 	case m.page == closesPage:
 		list = m.closeLines()
+	case m.page == latencyPage:
+		list = m.latencyLines()
 	default:
 		list = m.traceLines(body)
 	}
@@ -69,7 +72,7 @@ func (m *model) screen() string {
 }
 
 const helpText = `
-  1 2 3, tab     boards, commands, closes
+  1 2 3 4, tab   boards, commands, closes, latency
   up down j k    choose; page up and down, home and end
   enter          what the board says and is told, as it goes; esc goes back
   /              only boards with this text in id, address, group or attributes
@@ -94,12 +97,8 @@ func (m *model) header() []string {
 	}
 	lines := []string{style(bold, "longwire top") + "  " + state + clean(m.conf.Address)}
 	asks := ""
-	if n := len(s.Samples); n > 0 {
-		last := s.Samples[n-1]
-		every, err := time.ParseDuration(s.Interval)
-		if err != nil || every <= 0 {
-			every = 10 * time.Second
-		}
+	if n := len(m.samples); n > 0 {
+		last, every := m.samples[n-1], m.every()
 		asks = fmt.Sprintf("  asks %s/s", short(float64(last.Asks)/every.Seconds()))
 		if last.Asks > 0 {
 			asks += fmt.Sprintf(" p50 %s p99 %s", latency(last.AskP50), latency(last.AskP99))
@@ -121,7 +120,7 @@ func (m *model) header() []string {
 	}
 	lines = append(lines, third)
 	var tabs []string
-	for i, name := range []string{"1 Boards", "2 Commands", "3 Closes"} {
+	for i, name := range []string{"1 Boards", "2 Commands", "3 Closes", "4 Latency"} {
 		if i == m.page || m.page == tracePage && i == boardsPage {
 			name = style(bold, "["+name+"]")
 		} else {
@@ -277,6 +276,37 @@ func (m *model) closeLines() []string {
 		lines = append(lines[:last], style(faint, strings.Join(sums, "  ")))
 	}
 	return lines
+}
+
+// every is how long a sample is of.
+func (m *model) every() time.Duration {
+	every, err := time.ParseDuration(m.now.stats.Interval)
+	if err != nil || every <= 0 {
+		return 10 * time.Second
+	}
+	return every
+}
+
+// latencyLines shows the last hour: how long answers took, and what else happened meanwhile.
+func (m *model) latencyLines() []string {
+	cells := []cell{{"UNTIL", 8}, {"ASKS", -7}, {"FAILED", -7}, {"P50", -8}, {"P99", -8}, {"IN/s", -6}, {"OUT/s", -6}, {"CLOSED", -6}, {" P99", 4}}
+	slowest, every := 0.0, m.every().Seconds()
+	for i := range m.samples {
+		slowest = max(slowest, m.samples[i].AskP99)
+	}
+	return m.list(cells, len(m.samples), m.top[latencyPage], func(i int) []string {
+		s := &m.samples[len(m.samples)-1-i]
+		p50, p99, bar := "-", "-", ""
+		if s.AskP99 > 0 {
+			p50, p99 = latency(s.AskP50), latency(s.AskP99)
+			bar = " " + strings.Repeat("#", int(math.Ceil(s.AskP99/slowest*float64(cells[len(cells)-1].width-1))))
+		}
+		var closed int64
+		for _, n := range s.Closed {
+			closed += n
+		}
+		return []string{s.At.Local().Format("15:04:05"), fmt.Sprint(s.Asks), fmt.Sprint(s.AsksFailed), p50, p99, short(float64(s.FramesIn) / every), short(float64(s.FramesOut) / every), fmt.Sprint(closed), bar}
+	}, "the first sample comes when the gateway has run for "+m.every().String())
 }
 
 func (m *model) traceLines(height int) []string {
