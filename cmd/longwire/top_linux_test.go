@@ -262,10 +262,17 @@ func TestTop(t *testing.T) {
 	if err := pump.Push(t.Context(), 0x20, longwire.Raw("\x1b[2J\x1b]0;evil\x07 \u202e21")); err != nil {
 		t.Fatal(err)
 	}
-	s.shows(`<- in +0x0020 +\d+ B  ·\[2J·\]0;evil· ·21`)
-	s.shows(`-> out +0x0020 +\d+ B  \{"data_type":`)
-	s.press("d")
-	s.shows(`<- in +0x0020 +\d+ B  1b 5b 32 4a`)
+	s.shows(`<- in +0x0020 +\d+ B +·\[2J·\]0;evil· ·21`)
+	var answer longwire.Envelope
+	if err := pump.Ask(t.Context(), 0x21, map[string]string{"town": "東京"}, &answer); err != nil {
+		t.Fatal(err)
+	}
+	s.shows(`<- in +0x0021 +\d+ B +\{"town":"東`)
+	s.shows(`-> out +0x0021 +\d+ B +\d\S*s 200 `)
+	s.press("w")
+	s.shows(`-> out +0x0021 +\d+ B +\d\S*s \{"data_type":.*\n {44,}\S`)
+	s.press("wd")
+	s.shows(`<- in +0x0020 +\d+ B +1b 5b 32 4a`)
 	s.press("\x1b")
 	s.shows(`BOARD`)
 

@@ -104,6 +104,8 @@ func (m *model) traceKey(k string) {
 	case "x": // is for all pages
 	case "d":
 		m.hex = !m.hex
+	case "w":
+		m.wrap = !m.wrap
 	}
 }
 

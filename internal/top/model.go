@@ -3,6 +3,7 @@ package top
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -56,10 +57,12 @@ type model struct {
 	tally  map[string]int
 
 	board      string // that is looked at
-	frames     []gateway.Frame
-	held       []gateway.Frame // have come while it was paused
+	frames     []shown
+	held       []shown // have come while it was paused
+	questions  map[string]time.Time
 	paused     bool
 	hex        bool
+	wrap       bool
 	cancel     context.CancelFunc
 	traceError error
 	stream     chan tea.Msg
@@ -316,16 +319,47 @@ func (m *model) trace(t traced) tea.Cmd {
 	if m.traceError = t.err; t.err != nil {
 		return nil
 	}
+	f := m.answering(t.frame)
 	if m.paused {
-		m.held = append(m.held, t.frame)
+		m.held = append(m.held, f)
 		m.held = m.held[max(len(m.held)-maxFrames, 0):]
 	} else {
-		m.show(t.frame)
+		m.show(f)
 	}
 	return next(stream)
 }
 
-func (m *model) show(frames ...gateway.Frame) {
+// A shown frame is one with how long after its question it went, 0 when it is no answer.
+type shown struct {
+	gateway.Frame
+	took time.Duration
+}
+
+// answering finds out how long after its question a frame went. What is not answered is forgotten in
+// the end.
+func (m *model) answering(f gateway.Frame) shown {
+	var e struct {
+		Key string `json:"call_back_key"`
+	}
+	if json.Unmarshal(f.Data, &e) != nil || e.Key == "" {
+		return shown{Frame: f}
+	}
+	other := gateway.In
+	if f.Direction == gateway.In {
+		other = gateway.Out
+	}
+	if at, ok := m.questions[string(other)+e.Key]; ok {
+		delete(m.questions, string(other)+e.Key)
+		return shown{f, f.At.Sub(at)}
+	}
+	if len(m.questions) >= maxFrames {
+		clear(m.questions)
+	}
+	m.questions[string(f.Direction)+e.Key] = f.At
+	return shown{Frame: f}
+}
+
+func (m *model) show(frames ...shown) {
 	m.frames = append(m.frames, frames...)
 	m.frames = m.frames[max(len(m.frames)-maxFrames, 0):]
 }
@@ -337,6 +371,7 @@ func (m *model) startTrace(id string) tea.Cmd {
 	m.stopTrace()
 	ctx, cancel := context.WithCancel(m.ctx)
 	stream := make(chan tea.Msg)
+	m.questions = make(map[string]time.Time)
 	m.board, m.page, m.frames, m.held, m.paused, m.cancel, m.stream, m.traceError = id, tracePage, nil, nil, false, cancel, stream, nil
 	go func() {
 		defer close(stream)

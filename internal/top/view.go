@@ -79,7 +79,7 @@ const helpText = `
   s              sort by the next column
   x              end the connection of the board
   c r            commands: call back, retry
-  space d        frames: pause, hexadecimal
+  space d w      frames: pause, hexadecimal, all of the data on several lines
   q              leave
 
   What is shown per second is from one look to the next. Up to 1,000 boards are
@@ -159,7 +159,7 @@ func (m *model) footer() string {
 	case m.problem != nil:
 		return style(red, clean(m.problem.Error()))
 	case m.page == tracePage:
-		return style(faint, "space pause  d hex  x kick  esc back  q leave")
+		return style(faint, "space pause  d hex  w wrap  x kick  esc back  ? help  q leave")
 	case m.page == commandsPage:
 		return style(faint, "enter frames  c call back  r retry  tab next page  ? help  q leave")
 	}
@@ -321,34 +321,64 @@ func (m *model) traceLines(height int) []string {
 	if len(m.frames) == 0 && m.traceError == nil {
 		return append(lines, "", "  no frame yet; they are shown as they go")
 	}
-	for _, f := range m.frames[max(len(m.frames)-height+1, 0):] {
-		lines = append(lines, m.frameLine(&f))
+	var rows []string
+	for i := len(m.frames) - 1; i >= 0 && len(rows) < height-1; i-- {
+		rows = append(m.frameLines(&m.frames[i]), rows...)
 	}
-	return lines
+	return append(lines, rows[max(len(rows)-height+1, 0):]...)
 }
 
-func (m *model) frameLine(f *gateway.Frame) string {
+// frameLines shows a frame: what its envelope is about on one line, or all of its data on as many as
+// that takes.
+func (m *model) frameLines(f *shown) []string {
 	way := "<- in "
 	if f.Direction == gateway.Out {
 		way = "-> out"
 	}
-	var text string
+	took := ""
+	if f.took > 0 {
+		took = latency(f.took.Seconds())
+	}
+	head := fmt.Sprintf("%s %s %-12s %6d B %7s ", f.At.Local().Format("15:04:05.000"), way, ansi.Truncate(clean(cmp.Or(f.TypeName, f.Type.String())), 12, "…"), f.Size, took)
+	room := m.width - ansi.StringWidth(head)
+	if !m.wrap || room < 8 {
+		return []string{head + m.dataOf(f, true)}
+	}
+	lines := strings.Split(ansi.Hardwrap(m.dataOf(f, false), room, true), "\n")
+	for i := range lines {
+		if i > 0 {
+			head = strings.Repeat(" ", ansi.StringWidth(head))
+		}
+		lines[i] = head + lines[i]
+	}
+	return lines
+}
+
+// dataOf writes the data of a frame, of an envelope in brief the status and what is inside.
+func (m *model) dataOf(f *shown, brief bool) string {
+	var e struct {
+		Key    *string `json:"call_back_key"`
+		Status string
+		Data   json.RawMessage
+	}
+	text := clean(string(f.Data))
 	switch {
 	case m.hex || !utf8.Valid(f.Data):
 		text = fmt.Sprintf("% x", f.Data)
-	case json.Valid(f.Data):
-		text = clean(string(f.Data))
-	default:
-		text = clean(string(f.Data))
+	case brief && json.Unmarshal(f.Data, &e) == nil && e.Key != nil:
+		text = strings.TrimSpace(clean(e.Status + " " + string(e.Data)))
 	}
-	return fmt.Sprintf("%s %s %-12s %6d B  %s", f.At.Local().Format("15:04:05.000"), way, ansi.Truncate(clean(cmp.Or(f.TypeName, f.Type.String())), 12, "…"), f.Size, text)
+	if more := f.Size - len(f.Data); more > 0 {
+		text += fmt.Sprintf(" and %d bytes more", more)
+	}
+	return text
 }
 
-// clean replaces what would move the cursor, turn text around or not be seen: what boards say is
-// text.
+// clean replaces what would move the cursor, turn text around or not be seen, and what terminals do
+// not agree about how wide it makes the picture before it: what boards say is text.
 func clean(text string) string {
 	return strings.Map(func(r rune) rune {
-		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
+		if r == unicode.ReplacementChar || !unicode.IsPrint(r) || unicode.In(r, unicode.Variation_Selector, unicode.Regional_Indicator) || r >= 0x1F3FB && r <= 0x1F3FF {
 			return '·'
 		}
 		return r
