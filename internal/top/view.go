@@ -433,8 +433,10 @@ func latency(seconds float64) string {
 	switch {
 	case d < time.Millisecond:
 		return d.Round(10 * time.Microsecond).String()
-	case d < time.Second:
+	case d < 100*time.Millisecond:
 		return d.Round(100 * time.Microsecond).String()
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
 	}
 	return d.Round(10 * time.Millisecond).String()
 }
