@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -38,8 +39,13 @@ type terminal struct {
 
 func inTerminal(t *testing.T, columns, lines int, args ...string) *terminal {
 	t.Helper()
+	return inTerminalOf(t, "xterm", columns, lines, args...)
+}
+
+func inTerminalOf(t *testing.T, kind string, columns, lines int, args ...string) *terminal {
+	t.Helper()
 	s := &terminal{t: t, cmd: exec.Command("longwire", args...), screen: vt10x.New(vt10x.WithSize(columns, lines)), ended: make(chan error, 1), changed: make(chan struct{})}
-	s.cmd.Env = append(os.Environ(), "TERM=xterm", "HOME="+t.TempDir())
+	s.cmd.Env = append(os.Environ(), "TERM="+kind, "HOME="+t.TempDir())
 	master, slave, err := pty.Open()
 	if err != nil {
 		t.Fatal(err)
@@ -344,6 +350,17 @@ func TestTopIsLeft(t *testing.T) {
 			leave(s)
 			s.leaves()
 		})
+	}
+}
+
+// A terminal that can do nothing is told so in words.
+func TestTopOnADumbTerminal(t *testing.T) {
+	for _, kind := range []string{"dumb", ""} {
+		s := inTerminalOf(t, kind, 200, 24, "top")
+		s.shows(`^longwire top: needs a terminal`)
+		if err, ok := errors.AsType[*exec.ExitError](<-s.ended); !ok || err.ExitCode() != exitUsage || strings.Contains(s.raw.String(), "\x1b") {
+			t.Errorf("TERM=%s: %v, %q", kind, err, s.raw.String())
+		}
 	}
 }
 

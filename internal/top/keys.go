@@ -5,8 +5,6 @@ import (
 	"unicode/utf8"
 
 	tea "charm.land/bubbletea/v2"
-
-	"github.com/longwire/longwire/internal/queue"
 )
 
 // key does what a key is for.
@@ -150,7 +148,7 @@ func (m *model) commandKey(k string) {
 	}
 	c := m.now.commands[m.cursor[commandsPage]]
 	switch {
-	case k == "c" && c.State == queue.Queued:
+	case k == "c" && !c.State.Ended():
 		m.confirm("call command "+clean(c.ID)+" back", func(ctx context.Context) error {
 			_, err := m.conf.Client.CancelCommand(ctx, c.Device, c.ID)
 			return err

@@ -114,6 +114,14 @@ func isFatal(err error) bool {
 	return ok && (p.Status == http.StatusUnauthorized || p.Status == http.StatusForbidden)
 }
 
+// why tells what is wrong: where the gateway has said it in a sentence, that.
+func why(err error) string {
+	if p, ok := errors.AsType[*client.Problem](err); ok && p.Detail != "" {
+		return p.Detail
+	}
+	return err.Error()
+}
+
 // A closed is the end of a connection.
 type closed struct{ gateway.Event }
 

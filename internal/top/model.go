@@ -165,7 +165,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case done:
 		m.notice = msg.said
 		if msg.err != nil {
-			m.notice = msg.err.Error()
+			m.notice = why(msg.err)
 		}
 		return m, m.look()
 	case tea.PasteMsg:

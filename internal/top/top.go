@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strings"
 	"time"
 
@@ -40,8 +41,12 @@ var Sorts = []string{"frames_in", "frames_out", "bytes_in", "bytes_out", "last_s
 
 const rates = 4 // the first of them are numbers that grow, of which there are rates
 
-// IsTerminal reports whether somebody can be shown something at both ends.
-func (c *Config) IsTerminal() bool { return term.IsTerminal(c.In.Fd()) && term.IsTerminal(c.Out.Fd()) }
+// IsTerminal reports whether somebody can be shown something at both ends. A terminal that is dumb, or
+// that nobody has said the kind of, shows what moves the cursor as text.
+func (c *Config) IsTerminal() bool {
+	kind := os.Getenv("TERM")
+	return term.IsTerminal(c.In.Fd()) && term.IsTerminal(c.Out.Fd()) && (runtime.GOOS == "windows" || kind != "" && kind != "dumb")
+}
 
 func (c *Config) setDefaults() {
 	if c.Interval == 0 {

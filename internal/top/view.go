@@ -157,7 +157,7 @@ func (m *model) footer() string {
 	case m.notice != "":
 		return clean(m.notice)
 	case m.problem != nil:
-		return style(red, clean(m.problem.Error()))
+		return style(red, clean(why(m.problem)))
 	case m.page == tracePage:
 		return style(faint, "space pause  d hex  w wrap  x kick  esc back  ? help  q leave")
 	case m.page == commandsPage:
@@ -313,7 +313,7 @@ func (m *model) traceLines(height int) []string {
 	head := style(bold, clean(m.board))
 	switch {
 	case m.traceError != nil:
-		head += "  " + style(red, clean(m.traceError.Error()))
+		head += "  " + style(red, clean(why(m.traceError)))
 	case m.paused:
 		head += fmt.Sprintf("  paused, %d more", len(m.held))
 	}
