@@ -3,7 +3,6 @@ package top
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -308,90 +307,6 @@ func (m *model) chosen() string {
 		return m.closes[at].Device
 	}
 	return ""
-}
-
-// trace takes a frame, and waits for the next.
-func (m *model) trace(t traced) tea.Cmd {
-	stream := m.stream
-	if t.id != m.board || stream == nil {
-		return nil
-	}
-	if m.traceError = t.err; t.err != nil {
-		return nil
-	}
-	f := m.answering(t.frame)
-	if m.paused {
-		m.held = append(m.held, f)
-		m.held = m.held[max(len(m.held)-maxFrames, 0):]
-	} else {
-		m.show(f)
-	}
-	return next(stream)
-}
-
-// A shown frame is one with how long after its question it went, 0 when it is no answer.
-type shown struct {
-	gateway.Frame
-	took time.Duration
-}
-
-// answering finds out how long after its question a frame went. What is not answered is forgotten in
-// the end.
-func (m *model) answering(f gateway.Frame) shown {
-	var e struct {
-		Key string `json:"call_back_key"`
-	}
-	if json.Unmarshal(f.Data, &e) != nil || e.Key == "" {
-		return shown{Frame: f}
-	}
-	other := gateway.In
-	if f.Direction == gateway.In {
-		other = gateway.Out
-	}
-	if at, ok := m.questions[string(other)+e.Key]; ok {
-		delete(m.questions, string(other)+e.Key)
-		return shown{f, f.At.Sub(at)}
-	}
-	if len(m.questions) >= maxFrames {
-		clear(m.questions)
-	}
-	m.questions[string(f.Direction)+e.Key] = f.At
-	return shown{Frame: f}
-}
-
-func (m *model) show(frames ...shown) {
-	m.frames = append(m.frames, frames...)
-	m.frames = m.frames[max(len(m.frames)-maxFrames, 0):]
-}
-
-func next(stream chan tea.Msg) tea.Cmd { return func() tea.Msg { return <-stream } }
-
-// startTrace looks at a board.
-func (m *model) startTrace(id string) tea.Cmd {
-	m.stopTrace()
-	ctx, cancel := context.WithCancel(m.ctx)
-	stream := make(chan tea.Msg)
-	m.questions = make(map[string]time.Time)
-	m.board, m.page, m.frames, m.held, m.paused, m.cancel, m.stream, m.traceError = id, tracePage, nil, nil, false, cancel, stream, nil
-	go func() {
-		defer close(stream)
-		followTrace(ctx, m.conf.Client, id, func(msg tea.Msg) {
-			select {
-			case stream <- msg:
-			case <-ctx.Done():
-			}
-		})
-	}()
-	return next(stream)
-}
-
-func (m *model) stopTrace() {
-	if m.cancel != nil {
-		m.cancel()
-		for range m.stream { // until it is over
-		}
-		m.cancel, m.stream = nil, nil
-	}
 }
 
 // done tells what has become of an action.

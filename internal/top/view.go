@@ -3,7 +3,6 @@ package top
 import (
 	"cmp"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
@@ -11,12 +10,9 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
-
-	"github.com/longwire/longwire/internal/gateway"
 )
 
 // Styles, which terminals of all kinds have.
@@ -307,71 +303,6 @@ func (m *model) latencyLines() []string {
 		}
 		return []string{s.At.Local().Format("15:04:05"), fmt.Sprint(s.Asks), fmt.Sprint(s.AsksFailed), p50, p99, short(float64(s.FramesIn) / every), short(float64(s.FramesOut) / every), fmt.Sprint(closed), bar}
 	}, "the first sample comes when the gateway has run for "+m.every().String())
-}
-
-func (m *model) traceLines(height int) []string {
-	head := style(bold, clean(m.board))
-	switch {
-	case m.traceError != nil:
-		head += "  " + style(red, clean(why(m.traceError)))
-	case m.paused:
-		head += fmt.Sprintf("  paused, %d more", len(m.held))
-	}
-	lines := []string{head}
-	if len(m.frames) == 0 && m.traceError == nil {
-		return append(lines, "", "  no frame yet; they are shown as they go")
-	}
-	var rows []string
-	for i := len(m.frames) - 1; i >= 0 && len(rows) < height-1; i-- {
-		rows = append(m.frameLines(&m.frames[i]), rows...)
-	}
-	return append(lines, rows[max(len(rows)-height+1, 0):]...)
-}
-
-// frameLines shows a frame: what its envelope is about on one line, or all of its data on as many as
-// that takes.
-func (m *model) frameLines(f *shown) []string {
-	way := "<- in "
-	if f.Direction == gateway.Out {
-		way = "-> out"
-	}
-	took := ""
-	if f.took > 0 {
-		took = latency(f.took.Seconds())
-	}
-	head := fmt.Sprintf("%s %s %-12s %6d B %7s ", f.At.Local().Format("15:04:05.000"), way, ansi.Truncate(clean(cmp.Or(f.TypeName, f.Type.String())), 12, "…"), f.Size, took)
-	room := m.width - ansi.StringWidth(head)
-	if !m.wrap || room < 8 {
-		return []string{head + m.dataOf(f, true)}
-	}
-	lines := strings.Split(ansi.Hardwrap(m.dataOf(f, false), room, true), "\n")
-	for i := range lines {
-		if i > 0 {
-			head = strings.Repeat(" ", ansi.StringWidth(head))
-		}
-		lines[i] = head + lines[i]
-	}
-	return lines
-}
-
-// dataOf writes the data of a frame, of an envelope in brief the status and what is inside.
-func (m *model) dataOf(f *shown, brief bool) string {
-	var e struct {
-		Key    *string `json:"call_back_key"`
-		Status string
-		Data   json.RawMessage
-	}
-	text := clean(string(f.Data))
-	switch {
-	case m.hex || !utf8.Valid(f.Data):
-		text = fmt.Sprintf("% x", f.Data)
-	case brief && json.Unmarshal(f.Data, &e) == nil && e.Key != nil:
-		text = strings.TrimSpace(clean(e.Status + " " + string(e.Data)))
-	}
-	if more := f.Size - len(f.Data); more > 0 {
-		text += fmt.Sprintf(" and %d bytes more", more)
-	}
-	return text
 }
 
 // clean replaces what would move the cursor, turn text around or not be seen, and what terminals do
