@@ -97,8 +97,8 @@ func Serve(ctx context.Context, listener net.Listener, conf Config) (Result, err
 				<-slots
 			})
 		default:
-			reset(board)
 			conf.Say(fmt.Sprintf("refused %v: there are %d connections already", board.RemoteAddr(), conf.Conns))
+			reset(board)
 		}
 	}
 	conns.Wait()
@@ -143,10 +143,10 @@ func (t *Tap) handle(ctx context.Context, board net.Conn) {
 	server, err := t.conf.Dial(dial)
 	cancel()
 	if err != nil {
-		reset(board)
 		if ctx.Err() == nil {
 			t.conf.Say(fmt.Sprintf("cannot connect to the server for %v: %v", board.RemoteAddr(), err))
 		}
+		reset(board) // who notices finds that it has been said
 		return
 	}
 	c := newConn(t, board, server)
