@@ -74,19 +74,18 @@ func TestPowerCut(t *testing.T) {
 		after := snapshot(t, image, filepath.Join(dir, "after"))
 		close(stop)
 		s.cmd.Process.Signal(syscall.SIGCONT)
-		before := len(acked)
 		for _, a := range <-result {
 			if a.at.Before(cutAt) {
 				acked = append(acked, a)
 			}
 		}
-		if len(acked) < before+5 {
-			t.Errorf("cut %d: only %d commands were acknowledged before it", cut, len(acked)-before)
-		}
 		wantAfterCut(t, after, filepath.Join(dir, fmt.Sprint("cut", cut)), acked, boards)
 		if t.Failed() {
 			t.Fatalf("after cut %d", cut)
 		}
+	}
+	if len(acked) < 5*cuts { // a busy machine may have done nothing yet before one of them
+		t.Errorf("only %d commands were acknowledged before %d cuts", len(acked), cuts)
 	}
 	t.Logf("%d commands were acknowledged before %d cuts", len(acked), cuts)
 }
