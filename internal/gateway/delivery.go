@@ -247,7 +247,7 @@ func (d *delivery) deliver(ctx context.Context, e *Event) bool {
 		}
 		d.count(&d.failed)
 		d.g.storeTrouble.Do(func() {
-			d.g.log.Warn("events are not delivered for now", "device", e.Device, "error", err)
+			d.g.log.Warn("cannot deliver an event; trying again until it is", "device", e.Device, "error", err)
 		})
 		if !rest(ctx, backoff/2+rand.N(backoff/2)) {
 			return false

@@ -308,10 +308,9 @@ func (g *Gateway) Stats() Stats {
 	return s
 }
 
-// counts makes what has been counted into attributes of a log line.
-func (g *Gateway) counts() []any {
-	var sum longwire.Stats
-	closed := make(map[longwire.Reason]int64)
+// ofAllPorts adds up what the servers of all listeners have counted, as far as it is told of them together.
+func (g *Gateway) ofAllPorts() longwire.Stats {
+	sum := longwire.Stats{Closed: make(map[longwire.Reason]int64)}
 	for _, p := range g.ports {
 		s := p.srv.Stats()
 		sum.Open += s.Open
@@ -323,9 +322,15 @@ func (g *Gateway) counts() []any {
 		sum.Refused += s.Refused
 		sum.LateAnswers += s.LateAnswers
 		for reason, n := range s.Closed {
-			closed[reason] += n
+			sum.Closed[reason] += n
 		}
 	}
+	return sum
+}
+
+// counts makes what has been counted into attributes of a log line.
+func (g *Gateway) counts() []any {
+	sum := g.ofAllPorts()
 	attrs := []any{
 		"connections", sum.Open, "opened", sum.Opened,
 		"frames_in", sum.FramesIn, "frames_out", sum.FramesOut,
@@ -333,8 +338,8 @@ func (g *Gateway) counts() []any {
 		"refused", sum.Refused, "late_answers", sum.LateAnswers,
 	}
 	var reasons []any
-	for _, reason := range slices.Sorted(maps.Keys(closed)) {
-		reasons = append(reasons, reason.String(), closed[reason])
+	for _, reason := range slices.Sorted(maps.Keys(sum.Closed)) {
+		reasons = append(reasons, reason.String(), sum.Closed[reason])
 	}
 	return append(attrs, slog.Group("closed", reasons...))
 }

@@ -109,6 +109,7 @@ func rank(d *device, by Column) ranked {
 // eachOf calls f with devices that a query selects, in the order of their ids and from an id on, while the
 // registry is locked, until f returns false. When there is more to look at it returns where to go on.
 func (g *Gateway) eachOf(q Query, conf *settings, from string, f func(*device) bool) (next string, more bool) {
+	q.Search = strings.ToLower(q.Search)
 	r := &g.registry
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -128,8 +129,8 @@ func (g *Gateway) eachOf(q Query, conf *settings, from string, f func(*device) b
 	return "", false
 }
 
-// selects reports whether a device is one of those that are wanted, but for its place. The registry
-// is locked.
+// selects reports whether a device is one of those that are wanted, but for its place. Search is in
+// small letters, and the registry is locked.
 func (q *Query) selects(d *device, conf *settings) bool {
 	switch {
 	case q.Online != nil && *q.Online != (d.session != nil),
@@ -137,7 +138,7 @@ func (q *Query) selects(d *device, conf *settings) bool {
 		q.Group != "" && !slices.Contains(d.groups, q.Group) && !slices.Contains(conf.groups[d.id], q.Group):
 		return false
 	}
-	return q.Search == "" || d.mentions(strings.ToLower(q.Search), conf)
+	return q.Search == "" || d.mentions(q.Search, conf)
 }
 
 // mentions reports whether some text, in small letters, stands in what is known of a device.

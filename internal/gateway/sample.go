@@ -97,20 +97,13 @@ func (g *Gateway) sample(ctx context.Context) {
 
 // totals returns a sample of all that there has been.
 func (g *Gateway) totals() Sample {
-	s := Sample{At: time.Now(), Closed: make(map[longwire.Reason]int64), Memory: memoryUsed()}
+	s := Sample{At: time.Now(), Memory: memoryUsed()}
 	s.Asks, s.AsksFailed = g.history.asks.Load(), g.history.failed.Load()
 	s.AskP50, s.AskP99 = g.history.latencies.take()
-	for _, p := range g.ports {
-		of := p.srv.Stats()
-		s.Connections += of.Open
-		s.FramesIn += of.FramesIn
-		s.FramesOut += of.FramesOut
-		s.BytesIn += of.BytesIn
-		s.BytesOut += of.BytesOut
-		for reason, n := range of.Closed {
-			s.Closed[reason] += n
-		}
-	}
+	all := g.ofAllPorts()
+	s.Connections, s.Closed = all.Open, all.Closed
+	s.FramesIn, s.FramesOut = all.FramesIn, all.FramesOut
+	s.BytesIn, s.BytesOut = all.BytesIn, all.BytesOut
 	if g.queue != nil {
 		s.CommandsWaiting = g.queue.Counts().Waiting
 	}
