@@ -1,5 +1,5 @@
 // Commands of all boards, and what can be done about them.
-import { html, useState } from './vendor/htm-preact.js';
+import { html, useEffect, useRef, useState } from './vendor/htm-preact.js';
 import { call, device, get, query, usePoll, useStream } from './api.js';
 import { typeName } from './state.js';
 import { t } from './i18n.js';
@@ -31,8 +31,9 @@ export function Commands() {
       throw err;
     }
   }, 5000, [state]);
-  let due = 0;
-  useStream('/v1/events', { name: 'command' }, { command: () => { due ||= setTimeout(() => { due = 0; refresh(); }, 300); } }, 'from', []);
+  const due = useRef(0);
+  useEffect(() => () => clearTimeout(due.current), []);
+  useStream('/v1/events', { name: 'command' }, { command: () => { due.current ||= setTimeout(() => { due.current = 0; refresh(); }, 300); } }, 'from', []);
   return html`
     <div class="toolbar">
       <h1>${t('Commands')} ${counts && html`<small>${t('{0} waiting', number(counts.waiting))}</small>`}</h1>
