@@ -76,6 +76,14 @@ func shown(c *queue.Command) queue.Command {
 	return one
 }
 
+func shownAll(page []*queue.Command) []queue.Command {
+	all := make([]queue.Command, len(page))
+	for i, c := range page {
+		all[i] = shown(c)
+	}
+	return all
+}
+
 func (s *Server) putCommand(ctx context.Context, in *commandInput) (*commandOutput, error) {
 	r, err := s.readCommand(&in.Body, in.Key)
 	if err != nil {
@@ -188,11 +196,7 @@ func (s *Server) listCommands(ctx context.Context, in *commandsInput) (*commands
 		return nil, noDevice
 	}
 	out := new(commandsOutput)
-	out.Body.Next = next
-	out.Body.Commands = make([]queue.Command, len(page))
-	for i, c := range page {
-		out.Body.Commands[i] = shown(c)
-	}
+	out.Body.Commands, out.Body.Next = shownAll(page), next
 	return out, nil
 }
 
@@ -305,11 +309,7 @@ func (s *Server) latestCommands(ctx context.Context, in *latestInput) (*latestOu
 		return nil, s.fail(ctx, err)
 	}
 	out := new(latestOutput)
-	out.Body.Next = next
-	out.Body.Commands = make([]queue.Command, len(page))
-	for i, c := range page {
-		out.Body.Commands[i] = shown(c)
-	}
+	out.Body.Commands, out.Body.Next = shownAll(page), next
 	return out, nil
 }
 
