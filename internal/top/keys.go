@@ -39,7 +39,7 @@ func (m *model) key(msg tea.KeyPressMsg) tea.Cmd {
 	case "shift+tab", "left":
 		return m.open((min(m.page, latencyPage) + latencyPage) % tracePage)
 	case "esc", "backspace":
-		if m.page == tracePage || m.page != boardsPage {
+		if m.page != boardsPage {
 			return m.open(boardsPage)
 		}
 		return m.find("")
@@ -99,7 +99,6 @@ func (m *model) traceKey(k string) {
 			m.held = nil
 		}
 		m.paused = !m.paused
-	case "x": // is for all pages
 	case "d":
 		m.hex = !m.hex
 	case "w":

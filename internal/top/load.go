@@ -16,15 +16,13 @@ import (
 
 // stats is the part of the API's that is shown.
 type stats struct {
-	Version   string    `json:"version"`
 	StartedAt time.Time `json:"started_at"`
 	Interval  string    `json:"interval"`
 	Devices   struct{ Known, Online int }
 	Memory    struct{ Used, Limit int64 }
 	Listeners []struct {
-		FramesIn  int64            `json:"frames_in"`
-		FramesOut int64            `json:"frames_out"`
-		Closed    map[string]int64 `json:"closed"`
+		FramesIn  int64 `json:"frames_in"`
+		FramesOut int64 `json:"frames_out"`
 	}
 	Commands *struct {
 		Waiting int
