@@ -18,6 +18,7 @@ import (
 
 	"github.com/longwire/longwire/internal/client"
 	"github.com/longwire/longwire/internal/config"
+	"github.com/longwire/longwire/internal/show"
 )
 
 // api is what the commands that ask a running gateway have in common.
@@ -128,11 +129,11 @@ func (a *api) explain(g *gatewayAt, err error) error {
 		if _, unknown := errors.AsType[x509.UnknownAuthorityError](err); unknown {
 			hint = "; --ca-file names a file with the authority that it is from"
 		}
-		return fmt.Errorf("the certificate of the gateway at %s does not hold: %s%s", g, printable(cert.Err.Error()), hint)
+		return fmt.Errorf("the certificate of the gateway at %s does not hold: %s%s", g, show.Printable(cert.Err.Error()), hint)
 	case e.Dialling:
-		return fmt.Errorf(`cannot reach the gateway at %s: %s; is "longwire serve" running there? Name another address with --api`, g, printable(innermost(e).Error()))
+		return fmt.Errorf(`cannot reach the gateway at %s: %s; is "longwire serve" running there? Name another address with --api`, g, show.Printable(innermost(e).Error()))
 	}
-	return fmt.Errorf("the connection to the gateway at %s ended before it had responded: %s", g, printable(innermost(e.Err).Error()))
+	return fmt.Errorf("the connection to the gateway at %s ended before it had responded: %s", g, show.Printable(innermost(e.Err).Error()))
 }
 
 // refused tells why the gateway has not done what it was asked for.
@@ -164,7 +165,7 @@ func asClause(detail string) string {
 			detail = string(unicode.ToLower(first)) + detail[n:]
 		}
 	}
-	return printable(excerpt(detail, 2000))
+	return show.Printable(excerpt(detail, 2000))
 }
 
 // A gatewayAt is where a gateway is, and what is shown to it.

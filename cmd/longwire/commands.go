@@ -14,6 +14,7 @@ import (
 	"github.com/longwire/longwire/internal/client"
 	"github.com/longwire/longwire/internal/config"
 	"github.com/longwire/longwire/internal/queue"
+	"github.com/longwire/longwire/internal/show"
 )
 
 func newCommands() *cobra.Command {
@@ -119,11 +120,11 @@ func (a *api) listCommands(ctx context.Context, client *client.Client, state str
 			return err
 		}
 		row := []string{
-			printable(c.ID), printable(string(c.State)), c.Type.String(), age(c.CreatedAt, time.Now()),
+			show.Printable(c.ID), show.Printable(string(c.State)), c.Type.String(), age(c.CreatedAt, time.Now()),
 			fmt.Sprintf("%d/%d", c.Attempts, c.MaxAttempts), aboutCommand(&c),
 		}
 		if a.device == "" {
-			row = append([]string{printable(c.Device)}, row...)
+			row = append([]string{show.Printable(c.Device)}, row...)
 		}
 		t = append(t, row)
 	}
@@ -150,7 +151,7 @@ func readCommand(body json.RawMessage) (c queue.Command, err error) {
 // aboutCommand returns why the last attempt has failed, or what the device has answered.
 func aboutCommand(c *queue.Command) string {
 	if c.Error != "" {
-		return printable(excerpt(c.Error, maxShown))
+		return show.Printable(excerpt(c.Error, maxShown))
 	}
 	return compact(c.Answer)
 }
@@ -218,59 +219,42 @@ func (a *api) showCommand(body json.RawMessage, asJSON bool) error {
 		sent = localTime(*c.SentAt)
 	}
 	return a.print(table{
-		{"id", printable(c.ID)},
-		{"device", printable(c.Device)},
-		{"state", printable(string(c.State)) + ", since " + age(c.UpdatedAt, now)},
+		{"id", show.Printable(c.ID)},
+		{"device", show.Printable(c.Device)},
+		{"state", show.Printable(string(c.State)) + ", since " + age(c.UpdatedAt, now)},
 		{"type", c.Type.String()},
 		{"data", cmp.Or(said, "-")},
-		{"match", printable(c.Match)},
+		{"match", show.Printable(c.Match)},
 		{"created", localTime(c.CreatedAt)},
 		{"expires", localTime(c.ExpiresAt)},
 		{"sent", sent},
-		{"attempts", fmt.Sprintf("%d of %d, each %s", c.Attempts, c.MaxAttempts, printable(c.Timeout))},
-		{"error", cmp.Or(printable(excerpt(c.Error, maxShown)), "-")},
+		{"attempts", fmt.Sprintf("%d of %d, each %s", c.Attempts, c.MaxAttempts, show.Printable(c.Timeout))},
+		{"error", cmp.Or(show.Printable(excerpt(c.Error, maxShown)), "-")},
 		{"answer", cmp.Or(compact(c.Answer), "-")},
 	}.text())
 }
 
 func newCommandsCancel() *cobra.Command {
-	a := new(api)
-	cmd := &cobra.Command{
-		Use:   "cancel ID COMMAND",
-		Short: "Call a command back",
-		Long: `Cancel calls a command back that is not with its device at the moment. One that was
-sent before, without an answer, may have been carried out all the same.
-
-` + aboutAPI,
-		Example:           "  longwire commands cancel meter-7 06g28y1pc3m5m3hqk2h4j9tw",
-		Args:              arguments("ID", "COMMAND"),
-		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := a.checkCommand(args[0], args[1]); err != nil {
-				return err
-			}
-			return a.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error {
-				_, err := c.CancelCommand(ctx, a.device, a.command)
-				return err
-			})
-		},
-	}
-	cmd.Flags().SortFlags = false
-	a.addFlags(cmd)
-	return cmd
+	return newCommandsChange((*client.Client).CancelCommand, "cancel", "Call a command back",
+		`Cancel calls a command back that is not with its device at the moment. One that was
+sent before, without an answer, may have been carried out all the same.`)
 }
 
 func newCommandsRetry() *cobra.Command {
+	return newCommandsChange((*client.Client).RetryCommand, "retry", "Have a command wait again that was not done",
+		`Retry has a command wait again that is failed, expired, dead or cancelled: the same one,
+behind the others that wait for its device, with all its attempts and as much time as
+it had. The device sees the same call_back_key.`)
+}
+
+// newCommandsChange returns a command that has a gateway change one that it keeps.
+func newCommandsChange(change func(c *client.Client, ctx context.Context, device, id string) (json.RawMessage, error), verb, short, long string) *cobra.Command {
 	a := new(api)
 	cmd := &cobra.Command{
-		Use:   "retry ID COMMAND",
-		Short: "Have a command wait again that was not done",
-		Long: `Retry has a command wait again that is failed, expired, dead or cancelled: the same one,
-behind the others that wait for its device, with all its attempts and as much time as
-it had. The device sees the same call_back_key.
-
-` + aboutAPI,
-		Example:           "  longwire commands retry meter-7 06g28y1pc3m5m3hqk2h4j9tw",
+		Use:               verb + " ID COMMAND",
+		Short:             short,
+		Long:              long + "\n\n" + aboutAPI,
+		Example:           "  longwire commands " + verb + " meter-7 06g28y1pc3m5m3hqk2h4j9tw",
 		Args:              arguments("ID", "COMMAND"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -278,7 +262,7 @@ it had. The device sees the same call_back_key.
 				return err
 			}
 			return a.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error {
-				_, err := c.RetryCommand(ctx, a.device, a.command)
+				_, err := change(c, ctx, a.device, a.command)
 				return err
 			})
 		},

@@ -14,6 +14,7 @@ import (
 	"github.com/longwire/longwire/internal/config"
 	"github.com/longwire/longwire/internal/gateway"
 	"github.com/longwire/longwire/internal/queue"
+	"github.com/longwire/longwire/internal/show"
 )
 
 // commandsSend is the command "longwire commands send" with its flags.
@@ -149,7 +150,7 @@ func (s *commandsSend) show(body json.RawMessage) error {
 	case s.asJSON:
 		err = s.printJSON(body)
 	case s.wait == 0:
-		return s.print([]byte(printable(c.ID) + "\n"))
+		return s.print([]byte(show.Printable(c.ID) + "\n"))
 	case len(c.Answer) > 0 && string(c.Answer) != "null":
 		err = s.showAnswer(c.Answer)
 	}
@@ -158,11 +159,11 @@ func (s *commandsSend) show(body json.RawMessage) error {
 		return err
 	case !c.State.Ended():
 		return fmt.Errorf(`%s has not carried it out yet: it is %s; "longwire commands show %s %s" tells more later`,
-			s.device, printable(string(c.State)), s.device, printable(c.ID))
+			s.device, show.Printable(string(c.State)), s.device, show.Printable(c.ID))
 	case c.Error != "":
-		return fmt.Errorf("the command for %s is %s: %s", s.device, printable(string(c.State)), printable(excerpt(c.Error, maxShown)))
+		return fmt.Errorf("the command for %s is %s: %s", s.device, show.Printable(string(c.State)), show.Printable(excerpt(c.Error, maxShown)))
 	}
-	return fmt.Errorf("the command for %s is %s", s.device, printable(string(c.State)))
+	return fmt.Errorf("the command for %s is %s", s.device, show.Printable(string(c.State)))
 }
 
 // showAnswer prints the data of an answer, as ask does.
@@ -221,7 +222,7 @@ func refusedCommands(placed *client.PlacedCommands) error {
 	why := ""
 	for _, c := range placed.Commands {
 		if c.Error != nil {
-			devices = append(devices, printable(c.Device))
+			devices = append(devices, show.Printable(c.Device))
 			why = cmp.Or(why, asClause(c.Error.Detail))
 		}
 	}

@@ -83,10 +83,10 @@ func (d *decode) run(ctx context.Context, name string) error {
 	if name != "-" {
 		file, err := os.Open(name)
 		if err != nil {
-			return usagef("cannot read %s: %v", printable(name), innermost(err))
+			return usagef("cannot read %s: %v", show.Printable(name), innermost(err))
 		}
 		defer file.Close()
-		in, from = file, printable(name)
+		in, from = file, show.Printable(name)
 	}
 	stop, _, release := untilSignal(ctx)
 	defer release()

@@ -16,6 +16,7 @@ import (
 
 	"github.com/longwire/longwire/internal/client"
 	"github.com/longwire/longwire/internal/gateway"
+	"github.com/longwire/longwire/internal/show"
 )
 
 // devices is the command "longwire devices" with its flags.
@@ -101,7 +102,7 @@ func (d *devices) list(ctx context.Context, c *client.Client) error {
 			return err
 		}
 		t = append(t, []string{
-			printable(v.ID), stateOf(&v, time.Now()), printable(v.Listener), printable(v.RemoteAddr), printable(string(v.Identity)),
+			show.Printable(v.ID), stateOf(&v, time.Now()), show.Printable(v.Listener), show.Printable(v.RemoteAddr), show.Printable(string(v.Identity)),
 			strconv.FormatInt(v.FramesIn, 10), strconv.FormatInt(v.FramesOut, 10), lastClose(&v),
 		})
 	}
@@ -169,7 +170,7 @@ func lastClose(v *gateway.Device) string {
 	if v.LastClose == nil {
 		return "-"
 	}
-	return printable(v.LastClose.Reason)
+	return show.Printable(v.LastClose.Reason)
 }
 
 // describe tells all that is known of a device.
@@ -184,15 +185,15 @@ func describe(v *gateway.Device, now time.Time) []byte {
 	}
 	var groups []string
 	for _, g := range v.Groups {
-		groups = append(groups, printable(g))
+		groups = append(groups, show.Printable(g))
 	}
 	t := table{
-		{"id", printable(v.ID)},
+		{"id", show.Printable(v.ID)},
 		{"state", state},
 		{"last seen", age(v.LastSeen, now) + " ago"},
-		{"listener", printable(v.Listener)},
-		{"address", printable(v.RemoteAddr)},
-		{"identity", printable(string(v.Identity))},
+		{"listener", show.Printable(v.Listener)},
+		{"address", show.Printable(v.RemoteAddr)},
+		{"identity", show.Printable(string(v.Identity))},
 		{"epoch", strconv.FormatUint(v.Epoch, 10)},
 		{"messages", fmt.Sprintf("%d in, %d out", v.FramesIn, v.FramesOut)},
 		{"bytes", fmt.Sprintf("%d in, %d out", v.BytesIn, v.BytesOut)},
@@ -200,7 +201,7 @@ func describe(v *gateway.Device, now time.Time) []byte {
 		{"groups", cmp.Or(strings.Join(groups, ", "), "-")},
 	}
 	for _, name := range slices.Sorted(maps.Keys(v.Attributes)) {
-		t = append(t, []string{"attribute", printable(name) + " = " + printable(v.Attributes[name])})
+		t = append(t, []string{"attribute", show.Printable(name) + " = " + show.Printable(v.Attributes[name])})
 	}
 	return t.text()
 }

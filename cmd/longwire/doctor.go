@@ -12,6 +12,7 @@ import (
 
 	"github.com/longwire/longwire/internal/config"
 	"github.com/longwire/longwire/internal/doctor"
+	"github.com/longwire/longwire/internal/show"
 )
 
 func newDoctor() *cobra.Command {
@@ -84,15 +85,15 @@ func printFindings(w io.Writer, found []doctor.Finding) error {
 	indent := strings.Repeat(" ", len("warning  ")+column)
 	var text []byte
 	for _, f := range found {
-		text = fmt.Appendf(text, "%-7s  %-*s%s\n", f.Status, column, f.Check, printable(f.Found))
+		text = fmt.Appendf(text, "%-7s  %-*s%s\n", f.Status, column, f.Check, show.Printable(f.Found))
 		if f.Status == doctor.OK {
 			continue // there is nothing to do about it
 		}
 		if f.Means != "" {
-			text = fmt.Appendf(text, "%smeans: %s\n", indent, printable(f.Means))
+			text = fmt.Appendf(text, "%smeans: %s\n", indent, show.Printable(f.Means))
 		}
 		if f.Change != "" {
-			text = fmt.Appendf(text, "%schange: %s\n", indent, printable(f.Change))
+			text = fmt.Appendf(text, "%schange: %s\n", indent, show.Printable(f.Change))
 		}
 	}
 	text = fmt.Appendf(text, "%s, %s, %s\n", number(countOf(found, doctor.Problem), "problem"),

@@ -16,6 +16,7 @@ import (
 
 	"github.com/longwire/longwire/internal/client"
 	"github.com/longwire/longwire/internal/gateway"
+	"github.com/longwire/longwire/internal/show"
 )
 
 // events is the command "longwire events" with its flags.
@@ -97,7 +98,7 @@ func (a *api) lost() client.Lost {
 			gap = ", and what happens meanwhile will be missing"
 		}
 		fmt.Fprintf(a.cmd.ErrOrStderr(), "%s: the connection to the gateway is lost: %s; trying again%s\n",
-			a.cmd.CommandPath(), printable(innermost(why).Error()), gap)
+			a.cmd.CommandPath(), show.Printable(innermost(why).Error()), gap)
 	}
 }
 
@@ -155,7 +156,7 @@ const maxShown = 200
 func eventText(e *client.Event) []byte {
 	var v gateway.Event
 	if json.Unmarshal(e.Data, &v) != nil {
-		return fmt.Appendf(nil, "%s %s\n", printable(e.Name), printable(excerpt(string(e.Data), maxShown)))
+		return fmt.Appendf(nil, "%s %s\n", show.Printable(e.Name), show.Printable(excerpt(string(e.Data), maxShown)))
 	}
 	if e.Name == "lost" {
 		return lostText(e, "events")
@@ -163,17 +164,17 @@ func eventText(e *client.Event) []byte {
 	var about []string
 	switch gateway.EventName(e.Name) {
 	case gateway.EventConnect, gateway.EventDisconnect:
-		about = []string{printable(v.Listener), printable(v.RemoteAddr), printable(v.Reason)}
+		about = []string{show.Printable(v.Listener), show.Printable(v.RemoteAddr), show.Printable(v.Reason)}
 	case gateway.EventCommand:
 		about = append(about, commandSaid(v.Command))
 	default:
 		if v.Type != nil {
-			about = append(about, printable(cmp.Or(v.TypeName, v.Type.String())))
+			about = append(about, show.Printable(cmp.Or(v.TypeName, v.Type.String())))
 		}
 		about = append(about, said(&v))
 	}
 	line := fmt.Sprintf("%s  %-10s  %-16s  %s", v.At.Local().Format(clock),
-		printable(e.Name), printable(v.Device), strings.Join(about, " "))
+		show.Printable(e.Name), show.Printable(v.Device), strings.Join(about, " "))
 	return []byte(strings.TrimRight(line, " ") + "\n")
 }
 
@@ -192,12 +193,12 @@ func commandSaid(c *gateway.CommandEvent) string {
 	if c == nil {
 		return ""
 	}
-	text := fmt.Sprintf("%-9s  %s  %s", printable(string(c.State)), printable(c.ID), c.Type)
+	text := fmt.Sprintf("%-9s  %s  %s", show.Printable(string(c.State)), show.Printable(c.ID), c.Type)
 	if c.Attempts > 0 {
 		text += ", " + number(c.Attempts, "attempt")
 	}
 	if c.Error != "" {
-		return text + ": " + printable(excerpt(c.Error, maxShown))
+		return text + ": " + show.Printable(excerpt(c.Error, maxShown))
 	}
 	if answer := compact(c.Answer); answer != "" {
 		return text + ": " + answer
@@ -234,7 +235,7 @@ func saidRaw(data []byte) string {
 		}
 	}
 	if utf8.Valid(head) {
-		return printable(string(head) + more)
+		return show.Printable(string(head) + more)
 	}
 	return "hex " + excerpt(fmt.Sprintf("%x", data), maxShown)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/longwire/longwire"
 	"github.com/longwire/longwire/frame"
 	"github.com/longwire/longwire/internal/config"
+	"github.com/longwire/longwire/internal/show"
 )
 
 // frameFlags say how frames look, for commands that have no configuration of their own.
@@ -61,7 +62,7 @@ func (f *frameFlags) read() (described, error) {
 func (f *frameFlags) readConfig(d *described) error {
 	text, err := os.ReadFile(f.file)
 	if err != nil {
-		return usagef("--config: cannot read %s: %v", printable(f.file), innermost(err))
+		return usagef("--config: cannot read %s: %v", show.Printable(f.file), innermost(err))
 	}
 	c, err := config.Parse(f.file, text)
 	if err != nil {
@@ -72,7 +73,7 @@ func (f *frameFlags) readConfig(d *described) error {
 		i = slices.IndexFunc(c.Listeners, func(l config.Listener) bool { return l.Name == f.listener })
 	}
 	if i < 0 {
-		return usagef("--listener: %s has no listener %s", printable(f.file), printable(f.listener))
+		return usagef("--listener: %s has no listener %s", show.Printable(f.file), show.Printable(f.listener))
 	}
 	look, _ := c.Library(&c.Listeners[i])
 	d.format, d.maxFrame = look.Format, look.MaxFrame

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/longwire/longwire/internal/client"
+	"github.com/longwire/longwire/internal/show"
 )
 
 func newReload() *cobra.Command {
@@ -49,10 +50,10 @@ new configuration has a problem the old one stays in force, and the exit status 
 // reloadedText tells what a reload has changed.
 func reloadedText(done client.Reloaded) (text []byte) {
 	for _, setting := range done.Applied {
-		text = fmt.Appendf(text, "applied        %s\n", printable(setting))
+		text = fmt.Appendf(text, "applied        %s\n", show.Printable(setting))
 	}
 	for _, setting := range done.Restart {
-		text = fmt.Appendf(text, "needs restart  %s\n", printable(setting))
+		text = fmt.Appendf(text, "needs restart  %s\n", show.Printable(setting))
 	}
 	if len(text) == 0 {
 		return []byte("nothing has changed\n")

@@ -15,6 +15,7 @@ import (
 	"github.com/longwire/longwire/frame"
 	"github.com/longwire/longwire/internal/config"
 	"github.com/longwire/longwire/internal/dial"
+	"github.com/longwire/longwire/internal/show"
 	"github.com/longwire/longwire/internal/sim"
 )
 
@@ -217,7 +218,7 @@ func (s *simulate) fromFile() (*config.Scenario, error) {
 	}
 	text, err := os.ReadFile(s.scenario)
 	if err != nil {
-		return nil, usagef("--scenario: cannot read %s: %v", printable(s.scenario), innermost(err))
+		return nil, usagef("--scenario: cannot read %s: %v", show.Printable(s.scenario), innermost(err))
 	}
 	scenario, err := config.ParseScenario(s.scenario, text)
 	if err != nil {
@@ -267,7 +268,7 @@ func (s *simulate) fromFlags(frames described) (*config.Scenario, error) {
 		}
 		b.Name = fmt.Sprintf("%s-%d", b.Fault.Kind, i+1)
 		b.Count = config.Count(faulty*(i+1)/len(s.faults) - faulty*i/len(s.faults))
-		s.addGroup(scenario, b, "--fault "+printable(text))
+		s.addGroup(scenario, b, "--fault "+show.Printable(text))
 	}
 	if problems := scenario.Complete(nil); len(problems) > 0 {
 		return nil, usagef("%s", firstProblem(problems))

@@ -15,6 +15,7 @@ import (
 
 	"github.com/longwire/longwire/internal/client"
 	"github.com/longwire/longwire/internal/gateway"
+	"github.com/longwire/longwire/internal/show"
 	"github.com/longwire/longwire/internal/store"
 )
 
@@ -216,7 +217,7 @@ func storeText(k *client.Keeping) []byte {
 			mean = secondsText(l.CommitSeconds / float64(l.Commits))
 		}
 		logs = append(logs, []string{
-			printable(l.Name), strconv.FormatUint(l.Records, 10), strconv.FormatUint(l.Keys, 10), byteText(int64(l.Bytes)), mean,
+			show.Printable(l.Name), strconv.FormatUint(l.Records, 10), strconv.FormatUint(l.Keys, 10), byteText(int64(l.Bytes)), mean,
 			secondsText(l.MaxCommitSeconds), strconv.FormatUint(l.Refused, 10), strconv.FormatUint(l.Failed, 10), strconv.FormatUint(l.Damaged, 10),
 		})
 	}
@@ -238,7 +239,7 @@ func storeText(k *client.Keeping) []byte {
 		more = append(more, []string{"lost", fmt.Sprintf("%s (%s)", number(int(k.Lost.Records), "record"), byteText(int64(k.Lost.Bytes)))})
 	}
 	for _, dir := range k.Lost.SetAside {
-		more = append(more, []string{"set aside", printable(dir)})
+		more = append(more, []string{"set aside", show.Printable(dir)})
 	}
 	return append(append(logs.text(), '\n'), more.text()...)
 }

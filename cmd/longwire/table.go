@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -30,15 +29,6 @@ func (t table) text() []byte {
 			text = append(append(text, cell...), strings.Repeat(" ", widths[i]-width(cell)+2)...)
 		}
 		text = append(bytes.TrimRight(text, " "), '\n')
-	}
-	return text
-}
-
-// printable returns text as it is when it cannot move the cursor of a terminal, or else
-// quoted.
-func printable(text string) string {
-	if strings.ContainsFunc(text, func(r rune) bool { return r == unicode.ReplacementChar || !strconv.IsPrint(r) }) {
-		return strconv.Quote(text)
 	}
 	return text
 }

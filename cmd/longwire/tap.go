@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/longwire/longwire/internal/capture"
+	"github.com/longwire/longwire/internal/show"
 	"github.com/longwire/longwire/internal/tap"
 )
 
@@ -88,12 +89,12 @@ func (t *tapCommand) run(ctx context.Context) error {
 		file, err := os.OpenFile(t.write, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // what boards say may be secret
 		if err != nil {
 			listener.Close()
-			return usagef("--write: cannot make %s: %v", printable(t.write), innermost(err))
+			return usagef("--write: cannot make %s: %v", show.Printable(t.write), innermost(err))
 		}
 		defer file.Close()
 		if conf.Record, err = capture.NewWriter(file); err != nil {
 			listener.Close()
-			return fmt.Errorf("cannot write %s: %w", printable(t.write), innermost(err))
+			return fmt.Errorf("cannot write %s: %w", show.Printable(t.write), innermost(err))
 		}
 	}
 	stop, _, release := untilSignal(ctx)

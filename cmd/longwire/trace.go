@@ -11,6 +11,7 @@ import (
 
 	"github.com/longwire/longwire/internal/client"
 	"github.com/longwire/longwire/internal/gateway"
+	"github.com/longwire/longwire/internal/show"
 )
 
 func newTrace() *cobra.Command {
@@ -70,7 +71,7 @@ func traceText(e *client.Event) ([]byte, error) {
 	if e.Name == "lost" {
 		return lostText(e, "frames"), nil
 	}
-	line := fmt.Sprintf("%s  %-3s  %-16s  %10s  %s", f.At.Local().Format(clock), printable(string(f.Direction)),
-		printable(cmp.Or(f.TypeName, f.Type.String())), number(f.Size, "byte"), saidRaw(f.Data))
+	line := fmt.Sprintf("%s  %-3s  %-16s  %10s  %s", f.At.Local().Format(clock), show.Printable(string(f.Direction)),
+		show.Printable(cmp.Or(f.TypeName, f.Type.String())), number(f.Size, "byte"), saidRaw(f.Data))
 	return []byte(strings.TrimRight(line, " ") + "\n"), nil
 }

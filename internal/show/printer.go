@@ -105,7 +105,7 @@ func (p *Printer) Frame(at Place, f frame.Frame, raw []byte, note string) error 
 	}
 	line := append(place(at), f.Type.String()...)
 	if name := p.name(f.Type); name != "" {
-		line = append(append(line, ' '), printable(name)...)
+		line = append(append(line, ' '), Printable(name)...)
 	}
 	line = fmt.Appendf(line, "  %d B", len(f.Data))
 	if note != "" {
@@ -214,7 +214,7 @@ func (e *envelope) appendTo(line []byte) []byte {
 			text = strings.ToValidUTF8(text[:64], "") + "…"
 		}
 		if text != "" {
-			line = append(append(line, printable(text)...), ' ')
+			line = append(append(line, Printable(text)...), ' ')
 		}
 	}
 	if e.Status == nil {
@@ -313,9 +313,9 @@ func (p *Printer) jsonLine(v any) error {
 	return err
 }
 
-// printable returns text as it is when it cannot move the cursor of a terminal, or else
+// Printable returns text as it is when it cannot move the cursor of a terminal, or else
 // quoted.
-func printable(text string) string {
+func Printable(text string) string {
 	if strings.ContainsFunc(text, func(r rune) bool { return r == utf8.RuneError || !strconv.IsPrint(r) }) {
 		return strconv.Quote(text)
 	}

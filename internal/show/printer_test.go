@@ -89,3 +89,24 @@ func FuzzPrinter(f *testing.F) {
 		}
 	})
 }
+
+func TestPrintable(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                 "",
+		"meter-7":          "meter-7",
+		"東京 Zürich":        "東京 Zürich",
+		`say "hi" \ there`: `say "hi" \ there`,
+		"\x1b[2J":          `"\x1b[2J"`,
+		"a\nb":             `"a\nb"`,
+		"a\tb":             `"a\tb"`,
+		"\u009b31m":        `"\u009b31m"`,
+		"\u202egnp.exe":    `"\u202egnp.exe"`,
+		"\u2028":           `"\u2028"`,
+		"\xff":             `"\xff"`,
+		"a\uFFFDb":         `"a` + "\uFFFD" + `b"`,
+	} {
+		if got := show.Printable(text); got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+	}
+}

@@ -311,11 +311,12 @@ func (s *Stream) incomplete(b []byte) string {
 	}
 	// A frame of the same length with data of zeros has the size that this one declares; the
 	// codec tells it for a limit that no frame fits in.
+	size := uint64(s.codec.Overhead())
 	_, _, err := s.codec.Parse(b, s.codec.Overhead())
 	if e, ok := errors.AsType[*frame.Error](err); ok && e.Reason == frame.TooLarge {
-		return fmt.Sprintf("incomplete frame: it has %d bytes, and they end at offset %d behind %d of them", e.Got, s.offset+int64(len(b)), len(b))
+		size = e.Got
 	}
-	return fmt.Sprintf("incomplete frame: it has %d bytes, and they end at offset %d behind %d of them", s.codec.Overhead(), s.offset+int64(len(b)), len(b))
+	return fmt.Sprintf("incomplete frame: it has %d bytes, and they end at offset %d behind %d of them", size, s.offset+int64(len(b)), len(b))
 }
 
 // giveUp stops looking for frames.
