@@ -27,6 +27,9 @@ func (b *buffer) bytes() []byte {
 	return b.b
 }
 
+// takes reports whether n bytes more may be added.
+func (b *buffer) takes(n int) bool { return b.shared == nil && len(b.b)+n <= keepCap }
+
 // buffers and batches keep what connections need while something goes on, so that
 // an idle one holds none.
 var (

@@ -19,7 +19,7 @@ func (w *worker) gather(f frame.Frame) bool {
 	m := w.own.next()
 	m.Type, m.Data, m.conn = f.Type, f.Data, w.c
 	if mayBeEnvelope(f.Data) {
-		if m.parts = scanEnvelope(f.Data); m.parts.isAnswer() {
+		if m.parts.scan(f.Data); m.parts.isAnswer() {
 			e.stats.lateAnswers.Add(1)
 			*m = Message{}
 			w.own.msgs = w.own.msgs[:len(w.own.msgs)-1]

@@ -216,7 +216,8 @@ func (c *Conn) arrived(f frame.Frame) (inline bool) {
 	if c.end.isReserved(f.Type) {
 		return c.controlArrived(f)
 	}
-	m := Message{Type: f.Type, Data: f.Data, conn: c, parts: scanEnvelope(f.Data)}
+	m := Message{Type: f.Type, Data: f.Data, conn: c}
+	m.parts.scan(f.Data)
 	c.mu.Lock()
 	work := false
 	var refusal *buffer

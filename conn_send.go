@@ -75,7 +75,7 @@ func (c *Conn) put(ctx context.Context, t Type, data []byte) (queued int, err er
 func (c *Conn) tryPut(t Type, data []byte) (queued int) {
 	tooMuch := false
 	c.mu.Lock()
-	if c.hasRoomLocked(len(data)) {
+	if c.phase != over && c.hasRoomLocked(len(data)) {
 		queued = c.putLocked(t, data)
 		tooMuch = c.sendFrom != 0 && c.countUnsentLocked()
 	}
@@ -87,11 +87,11 @@ func (c *Conn) tryPut(t Type, data []byte) (queued int) {
 }
 
 // hasRoomLocked reports whether a message with n bytes of data may be queued; one
-// always may, until the connection is over.
+// always may.
 func (c *Conn) hasRoomLocked(n int) bool {
-	queued, frames := c.queuedLocked()
-	queued += c.sending
-	return c.phase != over && (queued == 0 || queued+n <= c.end.MaxOutbox && frames < c.end.MaxOutboxFrames)
+	bytes, frames := c.queuedLocked()
+	bytes += c.sending
+	return bytes == 0 || bytes+n <= c.end.MaxOutbox && frames < c.end.MaxOutboxFrames
 }
 
 // room returns channels that are closed when there may be room, and when the
@@ -132,22 +132,29 @@ func (c *Conn) overdrawnLocked() bool {
 
 // putLocked queues a frame that fits, and returns how many bytes are queued.
 func (c *Conn) putLocked(t Type, data []byte) (queued int) {
-	b := c.tailLocked(len(data) + c.end.overhead)
+	n := len(data) + c.end.overhead
+	b := c.tailLocked(n)
+	if b == nil {
+		b = c.newTailLocked()
+	}
 	b.b, _ = c.end.codec.Append(b.b, t, data)
 	b.frames++
-	c.out.count++
-	c.out.size += len(data) + c.end.overhead
-	return c.out.size
+	first := c.out
+	first.count++
+	first.size += n
+	return first.size
 }
 
 // putFrameLocked queues a whole frame, which must never change again.
 func (c *Conn) putFrameLocked(frame []byte) {
-	var b *buffer
-	if c.out == nil || len(frame) >= shareFrom {
-		b = c.linkLocked(buffers.get())
+	shared := c.out == nil || len(frame) >= shareFrom
+	b := c.tailLocked(len(frame))
+	if b == nil || shared {
+		b = c.newTailLocked()
+	}
+	if shared {
 		b.shared = frame
 	} else {
-		b = c.tailLocked(len(frame))
 		b.b = append(b.b, frame...)
 	}
 	b.frames++
@@ -155,19 +162,18 @@ func (c *Conn) putFrameLocked(frame []byte) {
 	c.out.size += len(frame)
 }
 
-// tailLocked returns a buffer at the end of what is queued, with room for n bytes or
-// empty.
+// tailLocked returns the last buffer of what is queued if it has room for n bytes, and nil
+// if not.
 func (c *Conn) tailLocked(n int) *buffer {
-	if c.out != nil {
-		if b := c.out.last; b.shared == nil && len(b.b)+n <= keepCap {
-			return b
-		}
+	if c.out != nil && c.out.last.takes(n) {
+		return c.out.last
 	}
-	return c.linkLocked(buffers.get())
+	return nil
 }
 
-// linkLocked queues a buffer.
-func (c *Conn) linkLocked(b *buffer) *buffer {
+// newTailLocked queues an empty buffer.
+func (c *Conn) newTailLocked() *buffer {
+	b := buffers.get()
 	if c.out == nil {
 		c.out = b
 	} else {

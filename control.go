@@ -94,7 +94,8 @@ const comeBack = `{"after_ms":5000,"jitter_ms":5000}`
 // controlArrived deals with a frame of a reserved type. It reports whether the
 // messages behind it are handled as those before it, which is so for a ping.
 func (c *Conn) controlArrived(f frame.Frame) (same bool) {
-	m := Message{Type: f.Type, Data: f.Data, conn: c, parts: scanEnvelope(f.Data)}
+	m := Message{Type: f.Type, Data: f.Data, conn: c}
+	m.parts.scan(f.Data)
 	c.mu.Lock()
 	if f.Type <= TypeGoaway {
 		c.knows = true

@@ -142,20 +142,18 @@ func unquote(quoted []byte) (s string, err error) {
 	return s, err
 }
 
-// scanEnvelope finds the fields of an envelope in data. It returns the zero parts
+// scan finds the fields of an envelope in data. The parts, which are zero before, stay so
 // when data is not one: not a JSON object, neither question nor answer nor note, nested
 // deeper than maxDepth, or one of the five fields given twice, with another type
 // than it should have, or under a name in other letters. What is ambiguous is
 // never half understood.
 //
 // Data is no longer than a frame, so that 32 bits suffice for a span.
-func scanEnvelope(data []byte) parts {
+func (p *parts) scan(data []byte) {
 	s := scanner{b: data}
-	var p parts
-	if !s.envelope(&p) || !p.isAnswer() && !p.isQuestion() && !p.isNote() {
-		return parts{}
+	if !s.envelope(p) || !p.isAnswer() && !p.isQuestion() && !p.isNote() {
+		*p = parts{}
 	}
-	return p
 }
 
 // mayBeEnvelope reports whether it is worth a scan.

@@ -26,7 +26,7 @@ func BenchmarkScanEnvelope(b *testing.B) {
 			b.SetBytes(int64(len(bench.data)))
 			b.ReportAllocs()
 			for b.Loop() {
-				scanEnvelope(bench.data)
+				partsOf(bench.data)
 			}
 		})
 	}
@@ -39,7 +39,7 @@ func BenchmarkScanHostile(b *testing.B) {
 			b.SetBytes(int64(len(data)))
 			b.ReportAllocs()
 			for b.Loop() {
-				scanEnvelope(data)
+				partsOf(data)
 			}
 		})
 	}
@@ -60,7 +60,7 @@ func BenchmarkAnswer(b *testing.B) {
 		{"string", "see you"},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
-			m := &Message{Type: 0x10, Data: question200, parts: scanEnvelope(question200)}
+			m := &Message{Type: 0x10, Data: question200, parts: partsOf(question200)}
 			var scratch []byte
 			b.ReportAllocs()
 			for b.Loop() {

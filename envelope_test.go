@@ -122,7 +122,7 @@ func TestScanEnvelope(t *testing.T) {
 func TestAnswerRepeatsKeyAndDataTypeByteForByte(t *testing.T) {
 	for _, text := range []string{`k`, `\u006b`, `\ud800`, `\uDC00\uD800`, `\/`, `\u0000`, `é`, "\u2028", `\\\"`, "\x7f"} {
 		data := []byte(`{"call_back_key":"` + text + `","data_type":"` + text + `"}`)
-		m := &Message{Data: data, parts: scanEnvelope(data)}
+		m := &Message{Data: data, parts: partsOf(data)}
 		answer, err := m.appendAnswer(nil, &Envelope{Data: 7})
 		want := `{"data_type":"` + text + `","call_back_key":"` + text + `","status":"200","message":"ok","data":7}`
 		if err != nil || string(answer) != want {
@@ -263,7 +263,7 @@ func TestAnswerIsScannedAsItWasWritten(t *testing.T) {
 		m := &Message{}
 		want := reading{kind: "answer"}
 		if rapid.Bool().Draw(t, "to a question") {
-			m.Data, m.parts = question, scanEnvelope(question)
+			m.Data, m.parts = question, partsOf(question)
 			want.key, want.dataType = "k", "t"
 		}
 		e := anEnvelope.Draw(t, "envelope")
@@ -291,7 +291,7 @@ func TestAnswerIsScannedAsItWasWritten(t *testing.T) {
 func TestQuestionWhoseDataIsTooDeepIsRefused(t *testing.T) {
 	e := &Envelope{CallBackKey: "k", Data: json.RawMessage(nested(maxDepth - 1))}
 	data, err := e.appendTo(nil)
-	if p := scanEnvelope(data); err != nil || !p.isQuestion() {
+	if p := partsOf(data); err != nil || !p.isQuestion() {
 		t.Errorf("%s, %v", data, err)
 	}
 	e.Data = json.RawMessage(nested(maxDepth))
@@ -302,7 +302,7 @@ func TestQuestionWhoseDataIsTooDeepIsRefused(t *testing.T) {
 
 func TestCloneKeepsTheFields(t *testing.T) {
 	data := bytes.Clone(question200)
-	m := &Message{Type: 0x10, Data: data, parts: scanEnvelope(data)}
+	m := &Message{Type: 0x10, Data: data, parts: partsOf(data)}
 	c := m.Clone()
 	poison(data)
 	if c.Type != 0x10 || !bytes.Equal(c.Data, question200) || c.Key() != "0123456789-4f2a" || c.DataType() != "meter.reading" ||

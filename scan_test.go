@@ -25,9 +25,14 @@ type reading struct {
 	data     string // as it stands there
 }
 
+func partsOf(data []byte) (p parts) {
+	p.scan(data)
+	return p
+}
+
 // scanned is the reading of the scanner.
 func scanned(data []byte) reading {
-	p := scanEnvelope(data)
+	p := partsOf(data)
 	r := reading{
 		dataType: p.dataType.text(data),
 		key:      p.key.text(data),
@@ -164,12 +169,12 @@ func FuzzScanEnvelope(f *testing.F) {
 // data type of data, byte for byte.
 func wantAnswerFits(t rapid.TB, data []byte) {
 	t.Helper()
-	m := &Message{Data: data, parts: scanEnvelope(data)}
+	m := &Message{Data: data, parts: partsOf(data)}
 	answer, err := m.appendAnswer(nil, &Envelope{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := scanEnvelope(answer)
+	p := partsOf(answer)
 	if !p.isAnswer() || !json.Valid(answer) {
 		t.Fatalf("%q is answered by %q, which is no answer", data, answer)
 	}
@@ -184,7 +189,7 @@ func wantAnswerFits(t rapid.TB, data []byte) {
 func TestScanEnvelopeOfEveryPrefix(t *testing.T) {
 	for _, data := range [][]byte{question200, answer200} {
 		for n := range data {
-			if p := scanEnvelope(data[:n:n]); p != (parts{}) {
+			if p := partsOf(data[:n:n]); p != (parts{}) {
 				t.Errorf("%s: an envelope, though it is cut short", data[:n])
 			}
 		}
@@ -273,7 +278,7 @@ func TestScanEnvelopeOfHostileData(t *testing.T) {
 	small := hostile(1000)
 	for name, data := range hostile(1 << 20) {
 		t.Run(name, func(t *testing.T) {
-			if allocs := testing.AllocsPerRun(1, func() { scanEnvelope(data) }); allocs != 0 {
+			if allocs := testing.AllocsPerRun(1, func() { partsOf(data) }); allocs != 0 {
 				t.Errorf("%d bytes took %v allocations", len(data), allocs)
 			}
 			wantAgreement(t, small[name])
