@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -62,44 +63,56 @@ func init() {
 	}
 }
 
-// Faults row 26: 5,000 clients lose their server at the same moment, and all of them turn to
-// another, which takes as many in a second as it was told, which is fewer than come. They do not
-// all come at once, nobody is lost, and somebody who was there before does not notice.
+// Faults row 26: 5,000 clients lose their server at the same moment, or are told by it to come back
+// later, and all of them turn to another, which takes as many in a second as it was told, which is fewer
+// than come. They do not all come at once, nobody is lost, and somebody who was there before does not
+// notice.
 func TestReconnectStorm(t *testing.T) {
-	const rate = 1000
 	both(t, func(t *testing.T, portable bool) {
-		first := startServer(t, setup{Strangers: true, Limits: longwire.Limits{Strangers: -1}})
-		second := startServer(t, setup{Portable: portable, Strangers: true, Limits: longwire.Limits{AcceptRate: rate}})
-		t.Setenv("LONGWIRE_TEST_ADDR", first.addr)
-		t.Setenv("LONGWIRE_TEST_NEXT_ADDR", second.addr)
-		clients := start(t, "fleet")
-		first.wait(func(s counted) bool { return s.Open == fleet && s.Strangers == 0 })
-		honest := second.honest()
-		stop := make(chan struct{})
-		asked := honest.askUntil(stop)
-
-		var moved bool
-		clients.look("move", &moved)
-		m, began := watchMachine(t), time.Now()
-		first.cmd.Process.Kill()
-		second.wait(func(s counted) bool { return s.Open == fleet+1 && s.Strangers == 0 })
-		for online := 0; online != fleet; {
-			if since := time.Since(began); since > time.Minute {
-				t.Fatalf("%d of %d are back after %v", online, fleet, since)
-			}
-			time.Sleep(10 * time.Millisecond) // a poll
-			clients.look("online", &online)
+		t.Run("killed", func(t *testing.T) {
+			reconnectStorm(t, portable, func(first *process) { first.cmd.Process.Kill() })
+		})
+		if !portable { // who comes back is the same
+			t.Run("shut down", func(t *testing.T) {
+				reconnectStorm(t, portable, func(first *process) { first.cmd.Process.Signal(syscall.SIGTERM) })
+			})
 		}
-		took := time.Since(began)
-		close(stop)
-		answers := (<-asked).sorted(t)
-		var most, dials int
-		second.look("arrivals", &most)
-		clients.look("dials", &dials)
-		t.Logf("%d of them dialled within a tenth of a second; all were back after %v; at most %d were accepted within a second; the honest peer: %v",
-			dials, took, most, answers)
-		m.want(dials <= fleet/10, "%d of %d dialled within a tenth of a second", dials, fleet)
-		m.want(most <= rate*11/10+rate/50, "%d were accepted within a second, at a rate of %d", most, rate) // a wake-up that is late takes a few along
-		m.want(answers.worst() <= longestWait, "the honest peer has waited for %v", answers.worst())
 	})
+}
+
+func reconnectStorm(t *testing.T, portable bool, end func(first *process)) {
+	const rate = 1000
+	first := startServer(t, setup{Strangers: true, Limits: longwire.Limits{Strangers: -1}, Drain: 5 * time.Second})
+	second := startServer(t, setup{Portable: portable, Strangers: true, Limits: longwire.Limits{AcceptRate: rate}})
+	t.Setenv("LONGWIRE_TEST_ADDR", first.addr)
+	t.Setenv("LONGWIRE_TEST_NEXT_ADDR", second.addr)
+	clients := start(t, "fleet")
+	first.wait(func(s counted) bool { return s.Open == fleet && s.Strangers == 0 })
+	honest := second.honest()
+	stop := make(chan struct{})
+	asked := honest.askUntil(stop)
+
+	var moved bool
+	clients.look("move", &moved)
+	m, began := watchMachine(t), time.Now()
+	end(first)
+	second.wait(func(s counted) bool { return s.Open == fleet+1 && s.Strangers == 0 })
+	for online := 0; online != fleet; {
+		if since := time.Since(began); since > time.Minute {
+			t.Fatalf("%d of %d are back after %v", online, fleet, since)
+		}
+		time.Sleep(10 * time.Millisecond) // a poll
+		clients.look("online", &online)
+	}
+	took := time.Since(began)
+	close(stop)
+	answers := (<-asked).sorted(t)
+	var most, dials int
+	second.look("arrivals", &most)
+	clients.look("dials", &dials)
+	t.Logf("%d of them dialled within a tenth of a second; all were back after %v; at most %d were accepted within a second; the honest peer: %v",
+		dials, took, most, answers)
+	m.want(dials <= fleet/10, "%d of %d dialled within a tenth of a second", dials, fleet)
+	m.want(most <= rate*11/10+rate/50, "%d were accepted within a second, at a rate of %d", most, rate) // a wake-up that is late takes a few along
+	m.want(answers.worst() <= longestWait, "the honest peer has waited for %v", answers.worst())
 }
