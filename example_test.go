@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"net/http"
 	"net"
 	"time"
 
@@ -151,6 +152,32 @@ func ExampleServer_admit() {
 	if err := srv.ListenAndServe(); !errors.Is(err, longwire.ErrServerClosed) {
 		log.Fatal(err)
 	}
+}
+
+// Everything that a server counts, for Prometheus and without a dependency.
+func ExampleStats_All() {
+	srv := &longwire.Server{Addr: "127.0.0.1:10302"}
+	go srv.ListenAndServe()
+
+	http.HandleFunc("/metrics", func(w http.ResponseWriter, _ *http.Request) {
+		last := ""
+		for m, n := range srv.Stats().All() {
+			if m.Name != last {
+				kind := "gauge"
+				if m.Counter {
+					kind = "counter"
+				}
+				fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s %s\n", m.Name, m.Help, m.Name, kind)
+				last = m.Name
+			}
+			if m.Label != "" {
+				fmt.Fprintf(w, "%s{%s=%q} %d\n", m.Name, m.Label, m.Value, n)
+			} else {
+				fmt.Fprintf(w, "%s %d\n", m.Name, n)
+			}
+		}
+	})
+	log.Fatal(http.ListenAndServe("127.0.0.1:9100", nil))
 }
 
 // A new tariff goes to every meter that is connected.

@@ -8,7 +8,6 @@ package metrics
 import (
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -63,15 +62,6 @@ func outcomeOf(err error) string {
 // counts collects what the gateway has counted when it is asked to.
 type counts struct{ g *gateway.Gateway }
 
-// reasons are all that a connection can end for. Those that have not occurred are there with
-// zero, so that the first one shows as an increase.
-var reasons = func() (all []longwire.Reason) {
-	for r := longwire.Reason(1); !strings.HasPrefix(r.String(), "reason_"); r++ {
-		all = append(all, r)
-	}
-	return all
-}()
-
 func describe(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("longwire_"+name, help, labels, nil)
 }
@@ -80,47 +70,30 @@ var (
 	devices       = describe("devices", "Devices that are known.")
 	online        = describe("devices_online", "Devices that are connected.")
 	forwardFailed = describe("forward_failed_total", "Messages that the user's service has not answered.")
-	closed        = describe("connections_closed_total", "Connections that are over, by the reason.", "listener", "reason")
-	frames        = describe("frames_total", "Frames, by whether they came in or went out.", "listener", "direction")
-	bytes         = describe("bytes_total", "Bytes of connections, by whether they came in or went out.", "listener", "direction")
+	loginsRefused = describe("logins_refused_total", "Logins that were refused.", "listener")
+	takeovers     = describe("takeovers_total", "Connections that were replaced by a newer one of the same device.", "listener")
 )
 
-// A series is a number that there is for each listener.
-type series struct {
-	desc  *prometheus.Desc
-	kind  prometheus.ValueType
-	value func(*gateway.ListenerStats) int64
-}
-
-var ofListeners = []series{
-	gauge("connections", "Connections that are open.", func(s *gateway.ListenerStats) int64 { return s.Open }),
-	counter("connections_opened_total", "Connections that began.", func(s *gateway.ListenerStats) int64 { return s.Opened }),
-	counter("late_answers_total", "Answers that nobody waited for any more.", func(s *gateway.ListenerStats) int64 { return s.LateAnswers }),
-	counter("messages_refused_total", "Messages that were refused before they were handled.", func(s *gateway.ListenerStats) int64 { return s.Refused }),
-	counter("messages_dropped_total", "Messages to devices that were dropped, because they read too slowly.", func(s *gateway.ListenerStats) int64 { return s.Dropped }),
-	counter("logins_refused_total", "Logins that were refused.", func(s *gateway.ListenerStats) int64 { return s.LoginsRefused }),
-	counter("takeovers_total", "Connections that were replaced by a newer one of the same device.", func(s *gateway.ListenerStats) int64 { return s.Takeovers }),
-	gauge("connections_unadmitted", "Connections that wait to be let in.", func(s *gateway.ListenerStats) int64 { return s.Strangers }),
-	gauge("waiting_bytes", "Bytes of messages that wait to be handled.", func(s *gateway.ListenerStats) int64 { return s.Waiting }),
-	gauge("unfinished_bytes", "Bytes that have arrived of frames that have not ended.", func(s *gateway.ListenerStats) int64 { return s.Unfinished }),
-	gauge("unsent_bytes", "Bytes that wait for devices that have stopped reading.", func(s *gateway.ListenerStats) int64 { return s.Unsent }),
-}
-
-func gauge(name, help string, value func(*gateway.ListenerStats) int64) series {
-	return series{describe(name, help, "listener"), prometheus.GaugeValue, value}
-}
-
-func counter(name, help string, value func(*gateway.ListenerStats) int64) series {
-	return series{describe(name, help, "listener"), prometheus.CounterValue, value}
-}
+// ofConns are the numbers that the library has of the connections of each listener, by their names.
+var ofConns = func() map[string]*prometheus.Desc {
+	all := make(map[string]*prometheus.Desc)
+	for m := range (longwire.Stats{}).All() {
+		labels := []string{"listener"}
+		if m.Label != "" {
+			labels = append(labels, m.Label)
+		}
+		all[m.Name] = describe(m.Name, m.Help, labels...)
+	}
+	return all
+}()
 
 // Describe implements [prometheus.Collector].
 func (counts) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{devices, online, forwardFailed, closed, frames, bytes} {
+	for _, d := range []*prometheus.Desc{devices, online, forwardFailed, loginsRefused, takeovers} {
 		to <- d
 	}
-	for _, s := range ofListeners {
-		to <- s.desc
+	for _, d := range ofConns {
+		to <- d
 	}
 	describeKept(to)
 }
@@ -136,15 +109,17 @@ func (c counts) Collect(to chan<- prometheus.Metric) {
 	send(forwardFailed, prometheus.CounterValue, all.ForwardFailed)
 	collectKept(to, &all)
 	for name, s := range all.Listeners {
-		for _, one := range ofListeners {
-			send(one.desc, one.kind, one.value(&s), name)
+		send(loginsRefused, prometheus.CounterValue, s.LoginsRefused, name)
+		send(takeovers, prometheus.CounterValue, s.Takeovers, name)
+		for m, n := range s.All() {
+			kind, labels := prometheus.GaugeValue, []string{name}
+			if m.Counter {
+				kind = prometheus.CounterValue
+			}
+			if m.Label != "" {
+				labels = append(labels, m.Value)
+			}
+			send(ofConns[m.Name], kind, n, labels...)
 		}
-		for _, reason := range reasons {
-			send(closed, prometheus.CounterValue, s.Closed[reason], name, reason.String())
-		}
-		send(frames, prometheus.CounterValue, s.FramesIn, name, "in")
-		send(frames, prometheus.CounterValue, s.FramesOut, name, "out")
-		send(bytes, prometheus.CounterValue, s.BytesIn, name, "in")
-		send(bytes, prometheus.CounterValue, s.BytesOut, name, "out")
 	}
 }
