@@ -39,7 +39,6 @@ type LastClose struct {
 // atomic.
 type device struct {
 	id         string
-	byAddress  bool // its id is its address, under which it does not come back
 	kind       Identity
 	epoch      uint64
 	session    *session // nil while it is away
@@ -47,15 +46,16 @@ type device struct {
 	listener   string
 	groups     []string // that it named itself
 	attributes map[string]string
-	lastClose  LastClose
+	lastClose  *LastClose    // never changes; nil if it never had a connection that ended
 	away       *list.Element // in registry.away, nil while it is connected
-	warned     int64         // Unix seconds: when two have taken it from each other
+	warned     uint32        // Unix seconds: when two have taken it from each other
+	unkept     atomic.Bool   // what is on disk of it is not up to date
+	byAddress  bool          // its id is its address, under which it does not come back
 
 	seen                atomic.Int64 // Unix milliseconds
 	framesIn, framesOut atomic.Int64
 	bytesIn, bytesOut   atomic.Int64
 	frames              atomic.Pointer[recorder]
-	unkept              atomic.Bool // what is on disk of it is not up to date
 }
 
 // A session is one connection of a device.
@@ -76,6 +76,9 @@ func sessionOf(c *longwire.Conn) *session {
 	s, _ := c.Value(sessionKey{}).(*session)
 	return s
 }
+
+// left is told why the session is over.
+func (s *session) left(reason error) { s.port.g.disconnect(s, reason) }
 
 // in counts a message from the device.
 func (s *session) in(t longwire.Type, data []byte, now time.Time) {
@@ -111,6 +114,7 @@ func (g *Gateway) lookLocked(d *device, s *settings) Device {
 		Identity:   d.kind,
 		Groups:     slices.Concat(s.groups[d.id], d.groups),
 		Attributes: make(map[string]string),
+		LastClose:  d.lastClose,
 		FramesIn:   d.framesIn.Load(),
 		FramesOut:  d.framesOut.Load(),
 		BytesIn:    d.bytesIn.Load(),
@@ -119,10 +123,6 @@ func (g *Gateway) lookLocked(d *device, s *settings) Device {
 	if d.session != nil {
 		since := d.session.since.UTC()
 		v.Since = &since
-	}
-	if d.lastClose.Reason != "" {
-		last := d.lastClose
-		v.LastClose = &last
 	}
 	slices.Sort(v.Groups)
 	v.Groups = slices.Compact(v.Groups)

@@ -36,11 +36,8 @@ func (g *Gateway) keepLocked(d *device) {
 		return
 	}
 	k := keptDevice{
-		ID: d.id, Identity: d.kind, Epoch: d.epoch, RemoteAddr: d.addr, Listener: d.listener, Groups: d.groups, Attributes: d.attributes,
+		ID: d.id, Identity: d.kind, Epoch: d.epoch, RemoteAddr: d.addr, Listener: d.listener, Groups: d.groups, Attributes: d.attributes, LastClose: d.lastClose,
 		Seen: d.seen.Load(), FramesIn: d.framesIn.Load(), FramesOut: d.framesOut.Load(), BytesIn: d.bytesIn.Load(), BytesOut: d.bytesOut.Load(),
-	}
-	if d.lastClose.Reason != "" {
-		k.LastClose = &d.lastClose
 	}
 	b, err := json.Marshal(&k)
 	if err != nil {
@@ -99,10 +96,7 @@ func (g *Gateway) loadDevices(ctx context.Context) error {
 			if len(record.Data) == 0 || json.Unmarshal(record.Data, &k) != nil {
 				continue
 			}
-			d := &device{id: k.ID, kind: k.Identity, epoch: k.Epoch, addr: k.RemoteAddr, listener: k.Listener, groups: k.Groups, attributes: k.Attributes}
-			if k.LastClose != nil {
-				d.lastClose = *k.LastClose
-			}
+			d := &device{id: k.ID, kind: k.Identity, epoch: k.Epoch, addr: k.RemoteAddr, listener: k.Listener, groups: k.Groups, attributes: k.Attributes, lastClose: k.LastClose}
 			d.seen.Store(k.Seen)
 			d.framesIn.Store(k.FramesIn)
 			d.framesOut.Store(k.FramesOut)

@@ -69,7 +69,7 @@ func (p *port) admit(ctx context.Context, c *longwire.Conn) (leave func(error), 
 		p.refused.Add(1)
 		return nil, err
 	}
-	return func(reason error) { p.g.disconnect(s, reason) }, nil
+	return s.left, nil
 }
 
 // identify finds out who a board is.

@@ -78,7 +78,7 @@ func (g *Gateway) attach(s *session, who identity) error {
 		replaced = nil
 	default:
 		contested = replaced.isContested(s, d)
-		d.lastClose = LastClose{longwire.ReasonReplaced.String(), s.since.UTC()}
+		d.lastClose = &LastClose{longwire.ReasonReplaced.String(), s.since.UTC()}
 		g.events.addKept(Event{Name: EventDisconnect, Device: d.id, Listener: d.listener, RemoteAddr: d.addr, Epoch: d.epoch, Reason: longwire.ReasonReplaced.String()}, nil)
 	}
 	if d.away != nil {
@@ -87,7 +87,9 @@ func (g *Gateway) attach(s *session, who identity) error {
 	}
 	d.kind, d.byAddress, d.groups, d.attributes = who.kind, who.byAddress, who.groups, who.attributes
 	d.session, d.epoch, s.epoch = s, r.epoch, r.epoch
-	d.addr, d.listener = s.conn.RemoteAddr().String(), s.port.name
+	if d.addr, d.listener = s.conn.RemoteAddr().String(), s.port.name; d.addr == d.id {
+		d.addr = d.id // in memory once
+	}
 	d.seen.Store(time.Now().UnixMilli())
 	s.device.Store(d)
 	s.conn.SetID(who.id)
@@ -130,10 +132,10 @@ const (
 // isContested reports whether two seem to have one identity, when s replaces the session old of
 // a device, at most once a minute for each.
 func (old *session) isContested(s *session, d *device) bool {
-	if s.since.Sub(old.since) > shortSession || s.since.Unix()-d.warned < warnEvery {
+	if s.since.Sub(old.since) > shortSession || s.since.Unix()-int64(d.warned) < warnEvery {
 		return false
 	}
-	d.warned = s.since.Unix()
+	d.warned = uint32(s.since.Unix())
 	return true
 }
 
@@ -165,7 +167,7 @@ func (g *Gateway) disconnect(s *session, reason error) {
 	}
 	now := time.Now()
 	d.session = nil
-	d.lastClose = LastClose{word, now.UTC()}
+	d.lastClose = &LastClose{word, now.UTC()}
 	d.seen.Store(now.UnixMilli())
 	d.away = r.away.PushBack(d)
 	r.online--
