@@ -175,6 +175,7 @@ func (p *serving) serve(stop, abort context.Context) error {
 			}
 		}
 	})
+	all.Go(func() { giveBackMemory(background) })
 	failed := make(chan error, 1)
 	if p.api != nil {
 		all.Go(func() {

@@ -68,7 +68,7 @@ type Disk struct {
 
 // What a board that rests costs, from docs/performance.md.
 const (
-	boardBytes    = 1_500  // in the gateway
+	boardBytes    = 2_000  // in the gateway, with what is kept
 	portableBytes = 10_500 // more, with TLS or where there is no epoll
 )
 
