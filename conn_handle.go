@@ -238,6 +238,7 @@ func (w *worker) send(m *Message, b []byte) {
 func (w *worker) drop() {
 	switch {
 	case w.batch != &w.own:
+		w.c.end.load.waiting.Add(-int64(w.batch.size))
 		batches.put(w.batch)
 	case !w.own.reset():
 		w.own = batch{}
@@ -256,8 +257,7 @@ func (w *worker) take() bool {
 		c.rest()
 		return false
 	}
-	c.end.load.waiting.Add(-int64(c.inbox.size))
-	w.batch, c.inbox = c.inbox, nil
+	w.batch, c.inbox = c.inbox, nil // which still counts as waiting, until drop
 	resume := c.waits
 	c.waits = false
 	if resume {

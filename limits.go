@@ -59,7 +59,7 @@ type Limits struct {
 	Handlers int
 
 	// Waiting is how many bytes of messages may wait for their handlers, on all
-	// connections. When there are more, nothing is read from connections on which
+	// connections, with those behind a message that is being handled. When there are more, nothing is read from connections on which
 	// some wait, but where an Ask waits for its answer. Zero means 256 MiB, or a
 	// quarter of GOMEMLIMIT if that is less; negative means no limit.
 	Waiting int
