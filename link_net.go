@@ -238,7 +238,9 @@ func (l *netLink) write(b *buffer) (next *buffer) {
 // shut lets go of the connection: at once, or when what is queued is written and
 // the peer has had time to read it.
 func (l *netLink) shut(linger bool) {
-	if !linger {
+	if _, ok := l.nc.(*tls.Conn); !linger && ok {
+		go l.nc.Close() // it waits up to 5 s for a peer that takes nothing, and the caller may be the sweep
+	} else if !linger {
 		l.nc.Close()
 	}
 	l.closing.Do(func() { l.c.end.wg.Go(func() { l.letGo(linger) }) })

@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"go/version"
+	"io"
 	"math/big"
 	"net"
 	"os"
@@ -18,9 +19,11 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/longwire/longwire"
+	"github.com/longwire/longwire/longwiretest"
 )
 
 // An authority signs certificates, and keeps them in files.
@@ -308,4 +311,42 @@ func TestToolchain(t *testing.T) {
 	if version.Compare(used, "go1.26.6") < 0 {
 		t.Errorf("built with %s, and its crypto/tls has a known fault; build with Go 1.26.6 or newer", used)
 	}
+}
+
+// Closing a TLS connection means to tell the peer so, and a peer that has left just no room
+// for that must not hold up those who look after all the others.
+func TestTLSPeerWithoutRoomForTheEnd(t *testing.T) {
+	conf := newAuthority(t).issue("server", 2)
+	if err := conf.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		const buffer, least = 4 << 10, 24 // bytes, of the last thing that is said over TLS
+		b := serve(t, memory(&longwiretest.Network{BufferSize: buffer}), &longwire.Server{
+			Handler: echo, TLS: conf, Config: &longwire.Config{FrameTimeout: 3 * time.Second},
+		})
+		dial := func() net.Conn {
+			nc := tls.Client(b.peer().nc, &tls.Config{InsecureSkipVerify: true})
+			if err := nc.Handshake(); err != nil {
+				t.Fatal(err)
+			}
+			return nc
+		}
+		var peers []net.Conn
+		for size := buffer * 3 / 4; size < buffer; size += least / 2 { // for some of them, the answer is written and fills the buffer
+			nc := dial()
+			nc.Write(wire(1, string(make([]byte, size))))
+			peers = append(peers, nc)
+		}
+		synctest.Wait()
+		honest, begin := dial(), []byte{0xC8, 0, 0}
+		for _, nc := range append(peers, honest) {
+			go nc.Write(begin)
+		}
+		start := time.Now()
+		io.Copy(io.Discard, honest)
+		if d := time.Since(start); d > 4*time.Second {
+			t.Errorf("a frame that was never completed ended its connection after %v", d)
+		}
+	})
 }
