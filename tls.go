@@ -83,6 +83,8 @@ func (t *TLS) read() (*tls.Config, error) {
 		conf.RootCAs, conf.ClientCAs = authorities, authorities
 		conf.ClientAuth = tls.RequireAndVerifyClientCert
 	}
+	sessions := new(tls.Config) // has the keys of tickets; the listener's would outlive what was read
+	conf.WrapSession, conf.UnwrapSession = sessions.EncryptTicket, sessions.DecryptTicket
 	return conf, nil
 }
 

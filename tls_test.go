@@ -313,6 +313,37 @@ func TestToolchain(t *testing.T) {
 	}
 }
 
+// A session that began before Reload would bring the certificate of that time back.
+func TestTLSReloadForgetsSessions(t *testing.T) {
+	a := newAuthority(t)
+	conf := a.issue("server", 2)
+	b := serve(t, tcp(), &longwire.Server{Handler: ok, TLS: conf})
+	for _, most := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		sessions := &tls.Config{InsecureSkipVerify: true, MaxVersion: most, ClientSessionCache: tls.NewLRUClientSessionCache(10)}
+		resumed := func() bool {
+			nc, err := tls.Dial("tcp", b.addr, sessions)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer nc.Close()
+			nc.Write(wire(1, question("k", "1")))
+			if _, err := nc.Read(make([]byte, 500)); err != nil { // with it the ticket comes
+				t.Error(err)
+			}
+			return nc.ConnectionState().DidResume
+		}
+		if resumed() || !resumed() {
+			t.Error("a session is not resumed, without Reload")
+		}
+		if err := conf.Reload(); err != nil {
+			t.Fatal(err)
+		}
+		if resumed() {
+			t.Errorf("TLS %x: a session from before Reload was resumed", most)
+		}
+	}
+}
+
 // Closing a TLS connection means to tell the peer so, and a peer that has left just no room
 // for that must not hold up those who look after all the others.
 func TestTLSPeerWithoutRoomForTheEnd(t *testing.T) {
