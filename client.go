@@ -69,6 +69,11 @@ func (cl *Client) Dial(ctx context.Context) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	if e.AdmitTimeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, e.AdmitTimeout)
+		defer cancel()
+	}
 	dial := cl.DialContext
 	if dial == nil {
 		dial = new(net.Dialer).DialContext
@@ -99,13 +104,8 @@ func (cl *Client) Dial(ctx context.Context) (*Conn, error) {
 	return c, nil
 }
 
-// startTLS speaks TLS over nc, within AdmitTimeout.
+// startTLS speaks TLS over nc.
 func (cl *Client) startTLS(ctx context.Context, nc net.Conn) (net.Conn, error) {
-	if cl.end.AdmitTimeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, cl.end.AdmitTimeout)
-		defer cancel()
-	}
 	tc, err := cl.TLS.client(ctx, nc, cl.Addr)
 	if err != nil {
 		nc.Close()
@@ -132,11 +132,6 @@ func (cl *Client) sayHello(ctx context.Context, c *Conn) error {
 	data, err := appendJSON(nil, cl.Hello)
 	if err != nil {
 		return err
-	}
-	if cl.end.AdmitTimeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, cl.end.AdmitTimeout)
-		defer cancel()
 	}
 	return c.askByType(ctx, TypeHello, Raw(data), nil)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -292,6 +293,45 @@ func TestClientObeysGoaway(t *testing.T) {
 			p.nc.Close()
 		}
 		l.Close()
+	})
+}
+
+// An address that nobody answers for, as behind a pulled cable, is given up and tried again.
+func TestClientGivesUpADialThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var dials atomic.Int64
+		run(t, &longwire.Client{Addr: "server:1", DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			dials.Add(1)
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}})
+		time.Sleep(time.Hour)
+		if dials, least := dials.Load(), int64(time.Hour/(40*time.Second)); dials < least {
+			t.Errorf("dialled %d times in an hour, want %d", dials, least)
+		}
+	})
+}
+
+// A client has one deadline, from dialling to the answer to its hello.
+func TestClientHasOneDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit = 10 * time.Second
+		var n longwiretest.Network
+		defer memory(&n).listen(t).Close() // and nobody answers
+		cl := &longwire.Client{Addr: "server:1", Hello: &longwire.Hello{ID: "a"}, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			time.Sleep(limit * 9 / 10)
+			return n.DialContext(ctx, network, addr)
+		}}
+		start := time.Now()
+		if _, err := cl.Dial(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("without an answer: %v", err)
+		}
+		if d := time.Since(start); d > limit+time.Second {
+			t.Errorf("after %v", d)
+		}
+		if closed := cl.Stats().Closed; closed[longwire.ReasonAdmitTimeout] != 1 {
+			t.Errorf("closed: %v", closed)
+		}
 	})
 }
 

@@ -77,8 +77,8 @@ type Config struct {
 	Overflow map[Type]Overflow
 
 	// AdmitTimeout is how long a new connection may take until Server.Admit has
-	// let it in, and a Client's until its Hello is answered. Zero means 10 s;
-	// negative means no limit.
+	// let it in, and a Client's, from when it is dialled until its Hello is
+	// answered. Zero means 10 s; negative means no limit.
 	AdmitTimeout time.Duration
 
 	// FrameTimeout is how long a frame may take from its first byte to its last.
