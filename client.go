@@ -65,6 +65,15 @@ func Dial(ctx context.Context, addr string, h Handler) (*Conn, error) {
 // Dial connects once. When there is a Hello it returns after the server has
 // answered it: with the [*RemoteError] when it was refused.
 func (cl *Client) Dial(ctx context.Context) (*Conn, error) {
+	c, err := cl.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// dial is Dial, and returns a connection whose hello was not answered too.
+func (cl *Client) dial(ctx context.Context) (*Conn, error) {
 	e, err := cl.endpoint()
 	if err != nil {
 		return nil, err
@@ -98,7 +107,7 @@ func (cl *Client) Dial(ctx context.Context) (*Conn, error) {
 				reason = ReasonClosed
 			}
 			c.close(&CloseError{Reason: reason, Err: err}, true)
-			return nil, err
+			return c, err
 		}
 	}
 	return c, nil
@@ -154,7 +163,7 @@ func (cl *Client) Run(ctx context.Context) error {
 	}
 	for failures := 0; ; failures++ {
 		wait := backoff(minimum, maximum, failures)
-		c, err := cl.Dial(ctx)
+		c, err := cl.dial(ctx)
 		if err == nil {
 			began := time.Now()
 			cl.serve(ctx, c)
@@ -162,10 +171,10 @@ func (cl *Client) Run(ctx context.Context) error {
 				failures = 0
 				wait = backoff(minimum, maximum, failures)
 			}
-			if g := c.saidGoaway(); g != nil {
-				wait = max(g.wait(), minimum)
-			}
 			err = c.Err()
+		}
+		if g := c.saidGoaway(); g != nil { // in place of an answer to the hello, perhaps
+			wait = max(g.wait(), minimum)
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -260,6 +269,9 @@ func (g *goaway) wait() time.Duration {
 }
 
 func (c *Conn) saidGoaway() *goaway {
+	if c == nil { // it was not even up
+		return nil
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.rare == nil {

@@ -335,6 +335,48 @@ func TestClientHasOneDeadline(t *testing.T) {
 	})
 }
 
+// A server that shuts down while it looks at a login says so in place of an answer.
+func TestClientObeysGoawayDuringItsLogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n longwiretest.Network
+		busy := &longwire.Server{Admit: func(ctx context.Context, c *longwire.Conn) (func(error), error) {
+			if _, err := c.Receive(ctx); err != nil {
+				return nil, err
+			}
+			<-ctx.Done() // who it is takes long to find out
+			return nil, context.Cause(ctx)
+		}}
+		const clients = 40
+		b := serve(t, memory(&n), busy)
+		var back []chan time.Time // each client dials
+		for range clients {
+			began := make(chan time.Time, 2)
+			back = append(back, began)
+			run(t, &longwire.Client{Addr: b.addr, Hello: &longwire.Hello{ID: "a"}, MinBackoff: time.Millisecond, MaxBackoff: time.Millisecond,
+				DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+					select {
+					case began <- time.Now():
+					default:
+					}
+					return n.DialContext(ctx, network, addr)
+				}})
+		}
+		time.Sleep(time.Second)
+		left, late := time.Now(), 0
+		if err := b.srv.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, began := range back {
+			if <-began; (<-began).Sub(left) > time.Second {
+				late++
+			}
+		}
+		if late < clients/2 { // of those who are to come back within 10 s, nine of ten
+			t.Errorf("%d of %d clients came back after a second, though they were told to within ten", late, clients)
+		}
+	})
+}
+
 func TestClientErrors(t *testing.T) {
 	var n longwiretest.Network
 	if _, err := longwire.Dial(t.Context(), "127.0.0.1:1", nil); !errors.Is(err, syscall.ECONNREFUSED) {
