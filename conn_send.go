@@ -259,6 +259,9 @@ func (c *Conn) progress(n int) {
 // write next; nil ends the caller's claim.
 func (c *Conn) wrote(b *buffer, err error) (next *buffer) {
 	buffers.put(b)
+	if err != nil { // while the claim is held, or another could write behind the broken frame
+		c.close(&CloseError{Reason: ReasonLost, Err: err}, false)
+	}
 	c.mu.Lock()
 	if err == nil {
 		c.end.stats.bytesOut.Add(int64(c.sending))
@@ -275,8 +278,6 @@ func (c *Conn) wrote(b *buffer, err error) (next *buffer) {
 	c.choked = c.choked && !resume
 	c.mu.Unlock()
 	switch {
-	case err != nil:
-		c.close(&CloseError{Reason: ReasonLost, Err: err}, false)
 	case settled:
 		c.close(why, true)
 	case resume:

@@ -424,3 +424,56 @@ func TestShutdownOfAConnectionThatEnds(t *testing.T) {
 		}
 	}
 }
+
+// A tornConn breaks after some bytes, in the middle of a frame, and then takes everything.
+type tornConn struct {
+	net.Conn
+	mu     sync.Mutex
+	left   int
+	behind int // bytes that were written behind the broken frame
+}
+
+func (c *tornConn) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.left < 0:
+		c.behind += len(b)
+	case c.left < len(b):
+		n := c.left
+		c.left = -1
+		return n, errors.New("broken")
+	default:
+		c.left -= len(b)
+	}
+	return len(b), nil
+}
+
+// Faults row 33: behind a part of a frame nothing is written, whoever is about to.
+func TestNothingIsWrittenBehindABrokenFrame(t *testing.T) {
+	for range 100 {
+		near, far := longwiretest.Pipe()
+		torn := &tornConn{Conn: near, left: 5001}
+		cl := &longwire.Client{DialContext: func(context.Context, string, string) (net.Conn, error) { return torn, nil }}
+		c, err := cl.Dial(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				for c.Push(t.Context(), 1, longwire.Raw("reading")) == nil {
+				}
+			})
+		}
+		wg.Wait()
+		c.Shutdown(t.Context())
+		far.Close()
+		if torn.behind > 0 {
+			t.Fatalf("%d bytes were written behind a broken frame", torn.behind)
+		}
+		if err, ok := errors.AsType[*longwire.CloseError](c.Err()); !ok || err.Reason != longwire.ReasonLost {
+			t.Fatalf("over: %v", c.Err())
+		}
+	}
+}
