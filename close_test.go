@@ -373,3 +373,24 @@ func TestShutdownOfMany(t *testing.T) {
 		}
 	})
 }
+
+// A question that has no answer when the connection ends tells the reason of the
+// connection, also when that was to end anyway and the peer hung up first.
+func TestQuestionHasTheReasonOfItsConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := serve(t, memory(&longwiretest.Network{}), &longwire.Server{Handler: echo})
+		p := b.peer()
+		c := soleConn(b)
+		asked := make(chan error, 1)
+		go func() { asked <- c.Ask(t.Context(), 1, "question", nil) }()
+		p.wantFrame(1)
+		go b.srv.Shutdown(t.Context())
+		synctest.Wait()
+		p.nc.Close()
+		err, ok := errors.AsType[*longwire.CloseError](<-asked)
+		if !ok || err.Reason != longwire.ReasonShutdown {
+			t.Errorf("the question: %v", err)
+		}
+		b.wantClosed(longwire.ReasonShutdown, 1)
+	})
+}

@@ -181,7 +181,7 @@ func (c *Conn) endReading(why *CloseError) {
 	if c.parting == nil {
 		c.parting = why
 	}
-	c.asks.fail(why)
+	c.asks.fail(c.parting)
 	c.asks = nil
 	settled := c.settledLocked()
 	c.mu.Unlock()
