@@ -192,7 +192,7 @@ func (c *Conn) sweep(now tick) {
 	if throttled {
 		c.heard = now // what it has sent meanwhile is yet to be read
 	}
-	if pinged != 0 && int32(heard-pinged) > 0 { // it has been answered, or needed no answer
+	if pinged != 0 && int32(heard-pinged) >= 0 { // it has been answered, or needed no answer
 		c.pinged, pinged = 0, 0
 	}
 	c.mu.Unlock()
@@ -213,7 +213,7 @@ func (c *Conn) sweep(now tick) {
 	case ended != 0 && late(now, ended, e.WriteTimeout):
 		c.close(&CloseError{Reason: ReasonPeerClosed}, false)
 	case phase == admitted && ended == 0 && e.control && !paused:
-		if knows && late(now, heard, e.PingInterval*5/2) {
+		if knows && pinged != 0 && late(now, heard, e.PingInterval*5/2) {
 			c.close(&CloseError{Reason: ReasonSilent}, false)
 		} else if (knows || e.dials) && late(now, heard, e.PingInterval) && (pinged == 0 || late(now, pinged, e.PingInterval)) {
 			c.mu.Lock()

@@ -2,6 +2,7 @@ package longwire_test
 
 import (
 	"errors"
+	"io"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -125,4 +126,34 @@ func TestClientDoesNotGiveUpAServerThatKnowsNoPings(t *testing.T) {
 		plain.Close()
 		<-c.Done()
 	})
+}
+
+// Who answers every ping stays, also when pings are sent more often than times are looked at.
+func TestShortPingIntervals(t *testing.T) {
+	for _, interval := range []time.Duration{1, time.Millisecond, 100 * time.Millisecond, 399 * time.Millisecond, time.Second} {
+		t.Run(interval.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := serve(t, memory(&longwiretest.Network{}), &longwire.Server{Handler: echo, Config: &longwire.Config{PingInterval: interval}})
+				cl := &longwire.Client{Addr: b.addr, DialContext: b.net.dial, Hello: &longwire.Hello{ID: "a"}, Config: &longwire.Config{PingInterval: -1}}
+				c, err := cl.Dial(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Minute)
+				if over := b.srv.Ended(); len(over) > 0 {
+					t.Errorf("over: %v", over)
+				}
+				c.Close(longwire.ReasonClosed)
+				silent := b.peer()
+				silent.sendFrame(longwire.TypePing, "")
+				silent.wantFrame(longwire.TypePing)
+				start := time.Now()
+				io.Copy(io.Discard, silent.nc)
+				if d := time.Since(start); d > interval*5/2+3*time.Second {
+					t.Errorf("a silent peer ended after %v", d)
+				}
+				b.wantClosed(longwire.ReasonSilent, 1)
+			})
+		})
+	}
 }
