@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // An endpoint is what the connections of one Server or Client share.
@@ -38,6 +40,9 @@ func newEndpoint(c *Config, h Handler) (*endpoint, error) {
 	}
 	e := &endpoint{settings: s, handler: h, clock: time.Now()}
 	e.load.admitted = make(chan struct{}, 1)
+	if n := s.Limits.AcceptRate; n > 0 {
+		e.load.pace = rate.NewLimiter(rate.Limit(n), max(n/10, 1))
+	}
 	e.load.handshakes = make(slots, s.Limits.Handshakes)
 	return e, nil
 }

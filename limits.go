@@ -13,6 +13,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // Limits bounds what the connections of one [Server] or [Client] may use together, and
@@ -117,6 +119,7 @@ type load struct {
 	unsent     atomic.Int64
 	admitted   chan struct{}        // holds a token when a stranger has become none
 	addrs      map[netip.Prefix]int // connections by source; guarded by endpoint.mu
+	pace       *rate.Limiter        // of accepting, over all listeners; nil when there is no limit
 	handshakes slots                // taken by handshakes that are worked on
 	pressure   atomic.Bool          // so much memory is in use that no more is accepted
 }

@@ -194,6 +194,34 @@ func TestAcceptRate(t *testing.T) {
 	})
 }
 
+// However many listeners a server has, it accepts no faster.
+func TestAcceptRateOfTwoListeners(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &longwiretest.Network{}
+		b := serve(t, memory(n), &longwire.Server{
+			Handler: echo,
+			Config:  &longwire.Config{Limits: longwire.Limits{AcceptRate: 100}},
+		})
+		second, err := n.Listen("server:2")
+		if err != nil {
+			t.Fatal(err)
+		}
+		go b.srv.Serve(second)
+		other := *b
+		other.addr = "server:2"
+		start := time.Now()
+		var wg sync.WaitGroup
+		for range 250 {
+			wg.Go(b.peer().here)
+			wg.Go(other.peer().here)
+		}
+		wg.Wait()
+		if d := time.Since(start); d < 4500*time.Millisecond || d > 5500*time.Millisecond {
+			t.Errorf("500 connections at 100 per second took %v", d)
+		}
+	})
+}
+
 func TestTooManyQuestions(t *testing.T) {
 	overNetworks(t, func(t *testing.T, n network) {
 		b := serve(t, n, &longwire.Server{Handler: echo, Config: &longwire.Config{Limits: longwire.Limits{Questions: 3}}})

@@ -9,8 +9,6 @@ import (
 	"os"
 	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
 // A Server accepts connections. Its fields must not be changed once it serves.
@@ -100,8 +98,7 @@ func (s *Server) Serve(l net.Listener) error {
 		return fmt.Errorf("longwire: listener: %w", err)
 	}
 	inTurn := func() bool { return true }
-	if n := e.Limits.AcceptRate; n > 0 {
-		pace := rate.NewLimiter(rate.Limit(n), max(n/10, 1))
+	if pace := e.load.pace; pace != nil {
 		inTurn = func() bool { return sleep(pace.Reserve().Delay(), stop) }
 	}
 	e.Logger.Info("serving", "address", l.Addr().String(), "most_connections", e.Limits.Conns)
