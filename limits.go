@@ -113,6 +113,7 @@ func (l *Limits) build() {
 // load is what the connections of an endpoint use of what Limits bounds.
 type load struct {
 	strangers  atomic.Int64
+	fullSince  atomic.Uint32 // tick since when there have been as many as there may be, but for moments
 	waiting    atomic.Int64
 	unfinished atomic.Int64
 	ahead      atomic.Int64 // memory of what peers over their rate have sent ahead
@@ -182,12 +183,21 @@ func (e *endpoint) noStranger() {
 // waitForRoom waits until another connection may be accepted. It returns false when
 // stop is closed.
 func (e *endpoint) waitForRoom(stop <-chan struct{}) bool {
-	for e.load.pressure.Load() || e.load.strangers.Load() >= int64(e.Limits.Strangers) {
+	if !e.tooManyStrangers() {
+		e.load.fullSince.Store(0)
+	}
+	for e.load.pressure.Load() || e.tooManyStrangers() {
+		now := e.now()
+		e.load.fullSince.CompareAndSwap(0, uint32(now))
+		if since := tick(e.load.fullSince.Load()); since != 0 && late(now, since, time.Second) {
+			e.load.fullSince.Store(0)
+			e.endOldStrangers()
+			continue
+		}
 		timer := time.NewTimer(time.Second)
 		select {
 		case <-e.load.admitted:
 		case <-timer.C:
-			e.endOldStrangers()
 		case <-stop:
 			timer.Stop()
 			return false
@@ -197,9 +207,14 @@ func (e *endpoint) waitForRoom(stop <-chan struct{}) bool {
 	return true
 }
 
+// tooManyStrangers reports whether there are as many as there may be.
+func (e *endpoint) tooManyStrangers() bool {
+	return e.load.strangers.Load() >= int64(e.Limits.Strangers)
+}
+
 // endOldStrangers makes room for others who want to be admitted.
 func (e *endpoint) endOldStrangers() {
-	if e.load.strangers.Load() < int64(e.Limits.Strangers) {
+	if !e.tooManyStrangers() {
 		return
 	}
 	now := e.now()

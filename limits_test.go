@@ -174,6 +174,40 @@ func TestTooManyStrangers(t *testing.T) {
 	})
 }
 
+// One place that is used by one after another is not room enough for all: those that say
+// nothing do not keep the others for that.
+func TestTooManyStrangersButOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const strangers, honest = 50, 16
+		b := serve(t, memory(&longwiretest.Network{}), &longwire.Server{
+			Handler: echo,
+			Admit: func(ctx context.Context, c *longwire.Conn) (func(error), error) {
+				_, err := c.Receive(ctx)
+				time.Sleep(500 * time.Millisecond) // who it is takes a while to find out
+				return nil, err
+			},
+			Config: &longwire.Config{Limits: longwire.Limits{Strangers: strangers}},
+		})
+		for range strangers - 1 {
+			b.peer()
+		}
+		start := time.Now()
+		var wg sync.WaitGroup
+		for range honest {
+			p := b.peer()
+			wg.Go(func() {
+				p.sendFrame(1, question("login", "1"))
+				p.wantAnswer(1, "login", "200")
+			})
+		}
+		wg.Wait()
+		if d := time.Since(start); d > 2500*time.Millisecond {
+			t.Errorf("the last of %d was in after %v", honest, d)
+		}
+		b.wantClosed(longwire.ReasonTooMany, strangers-1)
+	})
+}
+
 // Faults row 26: a storm is let in at the rate that was set, and nobody is lost.
 func TestAcceptRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
