@@ -187,7 +187,8 @@ func (c *Conn) sweep(now tick) {
 	fullSince := c.fullSinceLocked(now)
 	frameTimeout := c.frameTimeoutLocked()
 	if c.rare != nil {
-		c.rare.frames, c.rare.bytes = 0, 0
+		c.rare.frames = 0
+		c.rare.bytes = max(c.rare.bytes-e.Limits.ByteRate, 0) // a frame may be larger than what is left
 	}
 	if throttled {
 		c.heard = now // what it has sent meanwhile is yet to be read
@@ -198,7 +199,7 @@ func (c *Conn) sweep(now tick) {
 	c.mu.Unlock()
 	if throttled {
 		paused = true
-		c.link.resume()
+		c.link.resume() // one that is still over its rate pauses again
 	}
 	switch {
 	case phase == over:

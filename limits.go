@@ -46,7 +46,8 @@ type Limits struct {
 	AcceptRate int
 
 	// FrameRate and ByteRate are how many frames and bytes per second are taken from
-	// one connection. When there are more, reading pauses until the next second;
+	// one connection. When there are more, reading pauses until the next second, or
+	// after a frame of more than ByteRate for as many seconds as it is worth;
 	// nobody ends for that, and what else the peer sends stays with it, but for a
 	// little that is bounded by Unfinished. Zero and negative mean no limit.
 	FrameRate, ByteRate int

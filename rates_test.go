@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"runtime"
 	"sync"
 	"testing"
@@ -255,6 +256,30 @@ func TestBegunFrameCountsWhileReadingPauses(t *testing.T) {
 		p.send(large[part+1:])
 		for _, typ := range []longwire.Type{2, 1, 1} {
 			p.wantFrame(typ)
+		}
+	})
+}
+
+// A frame may be larger than ByteRate: then nothing is read for longer than a second.
+func TestByteRateOfLargeFrames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const rate, size, seconds = 10 << 10, 50 << 10, 100
+		b := serve(t, memory(&longwiretest.Network{BufferSize: 1 << 10}), &longwire.Server{Handler: ok, Config: &longwire.Config{Limits: longwire.Limits{ByteRate: rate}}})
+		p := b.peer()
+		go func() {
+			large := wire(1, string(make([]byte, size)))
+			for err := error(nil); err == nil; {
+				_, err = p.nc.Write(large)
+			}
+		}()
+		go io.Copy(io.Discard, p.nc)
+		time.Sleep(seconds * time.Second)
+		stats := b.srv.Stats()
+		if n := stats.FramesIn * size / seconds; n > rate*12/10 || n < rate*8/10 {
+			t.Errorf("%d bytes per second, want %d", n, rate)
+		}
+		if len(stats.Closed) > 0 {
+			t.Errorf("over: %v", stats.Closed)
 		}
 	})
 }
