@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"net/http"
 	"net"
+	"net/http"
 	"time"
 
 	"github.com/longwire/longwire"
