@@ -394,3 +394,52 @@ func TestQuestionHasTheReasonOfItsConnection(t *testing.T) {
 		b.wantClosed(longwire.ReasonShutdown, 1)
 	})
 }
+
+// Whoever asks again and again does not keep a server from ending; a handler that runs may
+// ask to its end.
+func TestShutdownTakesNoMoreQuestions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n longwiretest.Network
+		running := make(chan struct{})
+		b := serve(t, memory(&n), &longwire.Server{Handler: longwire.HandlerFunc(func(ctx context.Context, m *longwire.Message) (any, error) {
+			close(running)
+			time.Sleep(300 * time.Millisecond) // Shutdown begins meanwhile
+			return nil, m.Conn().Ask(ctx, 2, "and you?", nil)
+		})})
+		board, err := (&longwire.Client{Addr: b.addr, DialContext: b.net.dial, Handler: longwire.HandlerFunc(func(context.Context, *longwire.Message) (any, error) {
+			time.Sleep(100 * time.Millisecond)
+			return nil, nil
+		})}).Dial(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		answered := make(chan error, 1)
+		go func() { answered <- board.Ask(t.Context(), 1, "a question whose handler asks back", nil) }()
+		<-running
+		c := soleConn(b)
+		var others sync.WaitGroup
+		for i := range 3 {
+			others.Go(func() {
+				time.Sleep(time.Duration(i) * 30 * time.Millisecond)
+				err := error(nil)
+				for err == nil {
+					err = c.Ask(t.Context(), 3, "again", nil)
+				}
+				if over, ok := errors.AsType[*longwire.CloseError](err); !ok || over.Reason != longwire.ReasonShutdown {
+					t.Errorf("a question: %v", err)
+				}
+			})
+		}
+		time.Sleep(200 * time.Millisecond)
+		start := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := b.srv.Shutdown(ctx); err != nil || time.Since(start) > 2*time.Second {
+			t.Errorf("after %v: %v", time.Since(start), err)
+		}
+		if err := <-answered; err != nil {
+			t.Errorf("the handler that asked back: %v", err)
+		}
+		others.Wait()
+	})
+}

@@ -59,7 +59,7 @@ func (c *Conn) Start(ctx context.Context, t Type, v any) (*Question, error) {
 	if err != nil {
 		return nil, fmt.Errorf("longwire: ask %v: %w", t, err)
 	}
-	q, err := c.expectKey(t, e.CallBackKey)
+	q, err := c.expectKey(ctx, t, e.CallBackKey)
 	if err != nil {
 		return nil, fmt.Errorf("longwire: ask %v: %w", t, err)
 	}
@@ -250,10 +250,10 @@ func (a *asks) remove(q *Question) {
 }
 
 // expectKey registers a question before it is sent.
-func (c *Conn) expectKey(t Type, key string) (*Question, error) {
+func (c *Conn) expectKey(ctx context.Context, t Type, key string) (*Question, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.askableLocked(); err != nil {
+	if err := c.askableLocked(ctx); err != nil {
 		return nil, err
 	}
 	if c.asks.byKey[key] != nil {
@@ -273,7 +273,7 @@ func (c *Conn) expectType(ctx context.Context, t Type) (*Question, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for {
-		if err := c.askableLocked(); err != nil {
+		if err := c.askableLocked(ctx); err != nil {
 			return nil, err
 		}
 		waiting := c.asks
@@ -305,14 +305,15 @@ func (c *Conn) expectType(ctx context.Context, t Type) (*Question, error) {
 	return q, nil
 }
 
-// askableLocked makes room for a question, if an answer may still come.
-func (c *Conn) askableLocked() error {
+// askableLocked makes room for a question, if an answer may still come. A connection that is about to
+// end takes none but those of its handlers, for which it waits anyway.
+func (c *Conn) askableLocked(ctx context.Context) error {
 	switch {
 	case c.phase == over:
 		return c.err
 	case c.phase == stranger:
 		return errors.New("the peer is not admitted yet; Admit can Push and Receive")
-	case c.ended != 0:
+	case c.ended != 0 || c.parting != nil && ctx.Value(handledBy{}) != c:
 		return c.parting
 	case c.asks != nil && len(c.asks.byKey)+len(c.asks.byType)+c.asks.turns >= c.end.Limits.Questions:
 		return ErrTooManyQuestions
