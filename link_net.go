@@ -134,7 +134,7 @@ func (l *netLink) readLoop() {
 		case errors.Is(err, io.EOF):
 			l.c.hangUp()
 			for paused := true; paused; {
-				if paused, _ = l.c.feed(nil, l.c.end.now(), nil); paused {
+				if paused, _ = l.take(nil); paused {
 					l.wait()
 				}
 			}
@@ -159,7 +159,7 @@ func (l *netLink) readLoop() {
 func (l *netLink) feed(b []byte) (wait, over bool) {
 	l.ahead.Store(false)
 	for {
-		paused, over := l.c.feed(b, l.c.end.now(), nil)
+		paused, over := l.take(b)
 		switch {
 		case !paused:
 			return false, over
@@ -173,6 +173,20 @@ func (l *netLink) feed(b []byte) (wait, over bool) {
 		default:
 			return false, false
 		}
+	}
+}
+
+// take gives the connection what has been read, and reports whether reading must pause until resume is
+// called: it has been already when that is not so any more a moment later.
+func (l *netLink) take(b []byte) (paused, over bool) {
+	for {
+		if paused, over = l.c.feed(b, l.c.end.now(), nil); !paused {
+			return false, over
+		}
+		if _, paused = l.c.gate(); paused {
+			return true, false
+		}
+		b = nil
 	}
 }
 
@@ -239,7 +253,7 @@ func (l *netLink) write(b *buffer) (next *buffer) {
 // the peer has had time to read it.
 func (l *netLink) shut(linger bool) {
 	if _, ok := l.nc.(*tls.Conn); !linger && ok {
-		go l.nc.Close() // it waits up to 5 s for a peer that takes nothing, and the caller may be the sweep
+		l.c.end.wg.Go(func() { l.nc.Close() }) // it waits up to 5 s for a peer that takes nothing, and the caller may be the sweep
 	} else if !linger {
 		l.nc.Close()
 	}
