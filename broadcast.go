@@ -53,5 +53,5 @@ func (e *endpoint) encodeFrame(t Type, v any) ([]byte, error) {
 // pushFrame queues a frame, which must never change again, and has it written. It
 // reports whether it is queued.
 func (c *Conn) pushFrame(t Type, frame []byte) bool {
-	return c.offer(t, frame, c.end.Overflow[t]) == nil
+	return c.offer(t, frame, c.end.Overflow[t], true) == nil
 }

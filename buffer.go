@@ -9,15 +9,17 @@ const keepCap = 64 << 10
 // has arrived.
 type buffer struct {
 	b      []byte
-	shared []byte // in place of b: a frame that other connections send too
+	shared []byte // in place of b: a whole frame, which must never change
+	common bool   // other connections have shared too
 	frames int
 
 	next *buffer // behind this one in Conn.out
 
 	// Of all in Conn.out, in the first of them.
-	last  *buffer
-	size  int // bytes
-	count int // frames
+	last   *buffer
+	size   int // bytes
+	shares int // bytes of them that other connections have too
+	count  int // frames
 }
 
 func (b *buffer) bytes() []byte {
@@ -25,6 +27,14 @@ func (b *buffer) bytes() []byte {
 		return b.shared
 	}
 	return b.b
+}
+
+// commonSize returns how many bytes other connections have too.
+func (b *buffer) commonSize() int {
+	if b.common {
+		return len(b.shared)
+	}
+	return 0
 }
 
 // takes reports whether n bytes more may be added.

@@ -37,9 +37,9 @@ type Conn struct {
 	choked   bool    // reading has paused because too much is queued
 	waits    bool    // reading has paused because too many messages wait for the handler
 	control  control // control frames to send, ahead of out
-	released bool    // the driver has let go of the connection
-	gone     bool    // and no handler runs, and nobody keeps it
+	has      holder  // who still has the connection
 	holding  bool    // there was something in in; owned by the reading side
+	common   bool    // what is being written is what other connections have too
 
 	deaf  atomic.Bool // messages that wait are not handled any more
 	index int32       // in endpoint.conns, guarded by endpoint.mu
@@ -102,6 +102,15 @@ const (
 	stranger phase = iota // connected, not admitted
 	admitted              // messages go to the handler
 	over                  // for one reason
+)
+
+// A holder says who has a connection.
+type holder uint8
+
+const (
+	aDriver  holder = iota
+	noDriver        // it has let go of it
+	nobody          // nor does one run, and nobody keeps it
 )
 
 // A link is what a driver gives a connection: the other half of the connection,

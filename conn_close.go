@@ -36,7 +36,7 @@ func (c *Conn) Shutdown(ctx context.Context) error {
 	r := c.rareLocked()
 	if r.gone == nil {
 		r.gone = make(chan struct{})
-		if c.gone {
+		if c.has == nobody {
 			close(r.gone)
 		}
 	}
@@ -58,7 +58,7 @@ func (c *Conn) Shutdown(ctx context.Context) error {
 }
 
 // goneLocked reports whether nothing works for the connection any more.
-func (c *Conn) goneLocked() bool { return c.released && !c.working }
+func (c *Conn) goneLocked() bool { return c.has != aDriver && !c.working }
 
 // release is told when the driver has let go of the connection, and c.in with it.
 func (c *Conn) release() {
@@ -68,7 +68,7 @@ func (c *Conn) release() {
 	}
 	c.mu.Lock()
 	c.countHeldLocked(0, 0)
-	c.released = true
+	c.has = noDriver
 	gone := c.goneLocked()
 	c.mu.Unlock()
 	if gone {
@@ -80,7 +80,7 @@ func (c *Conn) release() {
 func (c *Conn) forgotten() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.gone = true
+	c.has = nobody
 	if c.rare != nil && c.rare.gone != nil {
 		close(c.rare.gone)
 	}
@@ -188,7 +188,7 @@ func (c *Conn) sweep(now tick) {
 	frameTimeout := c.frameTimeoutLocked()
 	if c.rare != nil {
 		c.rare.frames = 0
-		c.rare.bytes = max(c.rare.bytes-e.Limits.ByteRate, 0) // a frame may be larger than what is left
+		c.rare.bytes = owed(c.rare.bytes, e.Limits.ByteRate)
 	}
 	if throttled {
 		c.heard = now // what it has sent meanwhile is yet to be read

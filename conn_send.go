@@ -21,7 +21,7 @@ func (c *Conn) Push(ctx context.Context, t Type, v any) error {
 		if err != nil {
 			return fmt.Errorf("longwire: push %v: %w", t, err)
 		}
-		return c.offer(t, frame, how)
+		return c.offer(t, frame, how, false)
 	}
 	if err := c.end.application(t); err != nil {
 		return err
@@ -145,15 +145,17 @@ func (c *Conn) putLocked(t Type, data []byte) (queued int) {
 	return first.size
 }
 
-// putFrameLocked queues a whole frame, which must never change again.
-func (c *Conn) putFrameLocked(frame []byte) {
+// putFrameLocked queues a whole frame, which must never change again. Common says that it is for
+// other connections too.
+func (c *Conn) putFrameLocked(frame []byte, common bool) {
 	shared := c.out == nil || len(frame) >= shareFrom
 	b := c.tailLocked(len(frame))
 	if b == nil || shared {
 		b = c.newTailLocked()
 	}
 	if shared {
-		b.shared = frame
+		b.shared, b.common = frame, common
+		c.out.shares += b.commonSize()
 	} else {
 		b.b = append(b.b, frame...)
 	}
@@ -205,7 +207,7 @@ func (c *Conn) takeOutLocked() *buffer {
 	case c.control != 0:
 		b = buffers.get()
 		b.b = c.appendControlLocked(b.b)
-		c.sending = len(b.b)
+		c.sending, c.common = len(b.b), false
 		return b
 	case apart != nil && (b == nil || apart.first):
 		b = apart.take()
@@ -214,6 +216,7 @@ func (c *Conn) takeOutLocked() *buffer {
 	case b != nil:
 		if c.out = b.next; c.out != nil {
 			c.out.last, c.out.size, c.out.count = b.last, b.size-len(b.bytes()), b.count-b.frames
+			c.out.shares = b.shares - b.commonSize()
 		}
 		b.next, b.last = nil, nil
 		if apart != nil {
@@ -223,7 +226,7 @@ func (c *Conn) takeOutLocked() *buffer {
 		return nil
 	}
 	c.end.stats.framesOut.Add(int64(b.frames))
-	c.sending = len(b.bytes())
+	c.sending, c.common = len(b.bytes()), b.common
 	return b
 }
 

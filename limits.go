@@ -47,7 +47,7 @@ type Limits struct {
 
 	// FrameRate and ByteRate are how many frames and bytes per second are taken from
 	// one connection. When there are more, reading pauses until the next second, or
-	// after a frame of more than ByteRate for as many seconds as it is worth;
+	// after a frame of more than ByteRate for as many seconds as it is worth, 30 at most;
 	// nobody ends for that, and what else the peer sends stays with it, but for a
 	// little that is bounded by Unfinished. Zero and negative mean no limit.
 	FrameRate, ByteRate int
@@ -62,9 +62,10 @@ type Limits struct {
 	Handlers int
 
 	// Waiting is how many bytes of messages may wait for their handlers, on all
-	// connections, with those behind a message that is being handled. When there are more, nothing is read from connections on which
-	// some wait, but where an Ask waits for its answer. Zero means 256 MiB, or a
-	// quarter of GOMEMLIMIT if that is less; negative means no limit.
+	// connections, with those that are being handled and those behind them. When there
+	// are more, nothing is read from connections on which some wait, but where an Ask
+	// waits for its answer. Zero means 256 MiB, or a quarter of GOMEMLIMIT if that is
+	// less; negative means no limit.
 	Waiting int
 
 	// Unfinished is how many bytes of frames that have begun to arrive, and have not
@@ -80,7 +81,8 @@ type Limits struct {
 	Unfinished int
 
 	// Unsent is how many bytes may wait to be sent to peers that have stopped
-	// reading. When there are more, the connections with the most of them end, with
+	// reading, without the larger frames of a Broadcast, which are in memory once for all of
+	// them. When there are more, the connections with the most of them end, with
 	// [ReasonOverload]. Zero means 256 MiB, or a quarter of GOMEMLIMIT if that is
 	// less; negative means no limit.
 	Unsent int
@@ -273,12 +275,17 @@ func (c *Conn) countHeldLocked(unfinished, ahead int) (tooMuch bool) {
 // left with its sender any more, and it may be many frames for a peer that may send few.
 func (e *endpoint) muchAhead() bool { return e.load.ahead.Load() >= int64(e.Limits.Unfinished) }
 
-// countUnsentLocked notes how many bytes wait for a peer that has stopped reading.
+// countUnsentLocked notes how many bytes wait for a peer that has stopped reading, without those
+// that others have too: these are in memory once, and to end the connection would not free them.
 func (c *Conn) countUnsentLocked() (tooMuch bool) {
 	n := 0
 	if c.sendFrom != 0 && c.phase != over {
-		n, _ = c.queuedLocked()
-		n += c.sending
+		if n, _ = c.queuedLocked(); c.out != nil {
+			n -= c.out.shares
+		}
+		if !c.common {
+			n += c.sending
+		}
 	}
 	if c.rare == nil && n == 0 {
 		return false
@@ -325,6 +332,15 @@ func (c *Conn) countRateLocked(frames, bytes int) {
 		r.frames += int32(frames)
 		r.bytes += bytes
 	}
+}
+
+// mostOwed is for how many seconds a large frame may hold up what comes behind it: a peer whose pings
+// are not read for longer would give this side up.
+const mostOwed = 30
+
+// owed returns how much of what has been taken in this second counts in the next one.
+func owed(bytes, rate int) int {
+	return min(max(bytes-rate, 0), max(rate, rate*mostOwed)) // a rate of no limit overflows
 }
 
 // limited is a handler of which so many run at a time.

@@ -416,8 +416,10 @@ func TestTooMuchIsUnsent(t *testing.T) {
 			b.peer().here()
 		}
 		for range 100 {
-			if _, err := longwire.Broadcast(b.srv.Conns(), 7, longwire.Raw(make([]byte, 200<<10))); err != nil {
-				t.Fatal(err)
+			for c := range b.srv.Conns() {
+				full, cancel := context.WithCancel(t.Context())
+				cancel() // where there is no room it does not wait
+				c.Push(full, 7, longwire.Raw(make([]byte, 200<<10)))
 			}
 			if unsent := b.srv.Stats().Unsent; unsent > limit+1<<20 {
 				t.Fatalf("%d bytes are unsent", unsent)
@@ -429,6 +431,40 @@ func TestTooMuchIsUnsent(t *testing.T) {
 		}
 		if err := good.Err(); err != nil {
 			t.Errorf("the one that reads: %v", err)
+		}
+	})
+}
+
+// The frames of a broadcast are in memory once, whoever has not read them yet: nobody ends because
+// many get one that is large.
+func TestBroadcastIsUnsentOnce(t *testing.T) {
+	overNetworks(t, func(t *testing.T, n network) {
+		if n.slow {
+			t.Skip("megabytes")
+		}
+		const limit, size, peers, frames = 8 << 20, 1 << 20, 12, 4
+		b := serve(t, n, &longwire.Server{Handler: echo, Config: &longwire.Config{MaxOutbox: 8 << 20, Limits: longwire.Limits{Unsent: limit}}})
+		var all []*peer
+		for range peers {
+			p := b.peer()
+			p.here()
+			all = append(all, p)
+		}
+		for range frames {
+			if queued, err := longwire.Broadcast(b.srv.Conns(), 7, longwire.Raw(make([]byte, size-8))); queued != peers || err != nil {
+				t.Fatalf("for %d of %d, %v", queued, peers, err)
+			}
+		}
+		if unsent := b.srv.Stats().Unsent; unsent > limit {
+			t.Errorf("%d bytes are unsent", unsent)
+		}
+		for _, p := range all {
+			for range frames {
+				p.wantFrame(7)
+			}
+		}
+		if closed := b.srv.Stats().Closed; len(closed) > 0 {
+			t.Errorf("over: %v", closed)
 		}
 	})
 }

@@ -36,10 +36,11 @@ func (o Overflow) apart() bool { return o == OverflowDropOldest || o == Overflow
 var errNoRoom = errors.New("no room")
 
 // offer queues a frame, which must never change again, and has it written. It never
-// waits, but returns errNoRoom when that is what the type demands.
-func (c *Conn) offer(t Type, frame []byte, how Overflow) error {
+// waits, but returns errNoRoom when that is what the type demands. Common says that the frame is for
+// other connections too.
+func (c *Conn) offer(t Type, frame []byte, how Overflow, common bool) error {
 	c.mu.Lock()
-	dropped, err := c.offerLocked(t, frame, how)
+	dropped, err := c.offerLocked(t, frame, how, common)
 	tooMuch := c.sendFrom != 0 && c.countUnsentLocked()
 	b := c.claimLocked()
 	c.mu.Unlock()
@@ -61,7 +62,7 @@ func (c *Conn) offer(t Type, frame []byte, how Overflow) error {
 var errOverflow = errors.New("overflow")
 
 // offerLocked queues a frame as its type demands.
-func (c *Conn) offerLocked(t Type, frame []byte, how Overflow) (dropped int, err error) {
+func (c *Conn) offerLocked(t Type, frame []byte, how Overflow, common bool) (dropped int, err error) {
 	n := len(frame) - c.end.overhead
 	switch {
 	case c.phase == over:
@@ -79,7 +80,7 @@ func (c *Conn) offerLocked(t Type, frame []byte, how Overflow) (dropped int, err
 		c.rare.lanes.push(l, frame)
 		return dropped, nil
 	case c.hasRoomLocked(n):
-		c.putFrameLocked(frame)
+		c.putFrameLocked(frame, common)
 		return 0, nil
 	case how == OverflowClose:
 		return 0, errOverflow
