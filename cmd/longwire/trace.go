@@ -45,7 +45,7 @@ be missing there, because the gateway remembers no more.
 				line = traceJSON
 			}
 			return a.ask(cmd.Context(), func(ctx context.Context, c *client.Client) error {
-				return a.follow(ctx, c.Trace(ctx, a.device, a.lost()), line)
+				return a.follow(ctx, c.Trace(ctx, a.device, nil, a.lost()), line)
 			})
 		},
 	}

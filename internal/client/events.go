@@ -66,9 +66,10 @@ func (c *Client) Events(ctx context.Context, s Stream) iter.Seq2[Event, error] {
 
 // Trace follows the frames of a device, over all its connections: those that are remembered, and then
 // each as it goes. It connects again as [Client.Events] does, and ends when the device is not known any more.
-// Lost may be nil.
-func (c *Client) Trace(ctx context.Context, id string, lost Lost) iter.Seq2[Event, error] {
-	return c.follow(ctx, followed{path: device(id) + "/trace", past: true, lost: lost})
+// Began is called whenever frames are followed from then on, and lost when they are not any more; either
+// may be nil.
+func (c *Client) Trace(ctx context.Context, id string, began func(), lost Lost) iter.Seq2[Event, error] {
+	return c.follow(ctx, followed{path: device(id) + "/trace", past: true, began: began, lost: lost})
 }
 
 // followed says which stream is followed.
@@ -77,6 +78,7 @@ type followed struct {
 	query url.Values
 	last  string // id of the event behind which to begin
 	past  bool   // without an id it begins in the past too, so that nothing is missing
+	began func()
 	lost  Lost
 }
 
@@ -85,7 +87,11 @@ func (c *Client) follow(ctx context.Context, s followed) iter.Seq2[Event, error]
 		last, again := s.last, false
 		for failures := 0; ; failures++ {
 			going, began := true, false
-			err := c.stream(ctx, &s, &last, again, func() { began = true }, func(e Event) bool {
+			err := c.stream(ctx, &s, &last, again, func() {
+				if began = true; s.began != nil {
+					s.began()
+				}
+			}, func(e Event) bool {
 				going = yield(e, nil)
 				return going
 			})

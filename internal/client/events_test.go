@@ -178,7 +178,8 @@ func TestTrace(t *testing.T) {
 		var lost []bool
 		var events []string
 		var end error
-		for e, err := range s.client().Trace(t.Context(), "a:b/c", func(_ error, resumed bool) { lost = append(lost, resumed) }) {
+		began := 0
+		for e, err := range s.client().Trace(t.Context(), "a:b/c", func() { began++ }, func(_ error, resumed bool) { lost = append(lost, resumed) }) {
 			if end = err; err == nil {
 				events = append(events, e.ID+" "+e.Name)
 			}
@@ -188,8 +189,8 @@ func TestTrace(t *testing.T) {
 			t.Errorf("requests %q", s.requests)
 		}
 		p, refused := errors.AsType[*client.Problem](end)
-		if !slices.Equal(events, []string{"7 frame", " lost"}) || !slices.Equal(lost, []bool{true, true, true}) || !refused || p.Status != http.StatusNotFound {
-			t.Errorf("%q, %v, resumed %v", events, end, lost)
+		if !slices.Equal(events, []string{"7 frame", " lost"}) || !slices.Equal(lost, []bool{true, true, true}) || began != 3 || !refused || p.Status != http.StatusNotFound {
+			t.Errorf("%q, %v, began %d times, resumed %v", events, end, began, lost)
 		}
 	})
 }

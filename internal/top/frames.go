@@ -21,15 +21,16 @@ func (m *model) trace(t traced) tea.Cmd {
 	if t.id != m.board || stream == nil {
 		return nil
 	}
-	if m.traceError = t.err; t.err != nil {
+	if m.traceError, m.traceOpen = t.err, t.open; t.err != nil {
 		return nil
 	}
-	f := m.answering(t.frame)
-	if m.paused {
-		m.held = append(m.held, f)
+	switch {
+	case t.frame == nil:
+	case m.paused:
+		m.held = append(m.held, m.answering(*t.frame))
 		m.held = m.held[max(len(m.held)-maxFrames, 0):]
-	} else {
-		m.show(f)
+	default:
+		m.show(m.answering(*t.frame))
 	}
 	return next(stream)
 }
@@ -77,7 +78,8 @@ func (m *model) startTrace(id string) tea.Cmd {
 	ctx, cancel := context.WithCancel(m.ctx)
 	stream := make(chan tea.Msg)
 	m.questions = make(map[string]time.Time)
-	m.board, m.page, m.frames, m.held, m.paused, m.cancel, m.stream, m.traceError = id, tracePage, nil, nil, false, cancel, stream, nil
+	m.board, m.page, m.frames, m.held, m.paused, m.cancel, m.stream = id, tracePage, nil, nil, false, cancel, stream
+	m.traceError, m.traceOpen = nil, false
 	go func() {
 		defer close(stream)
 		followTrace(ctx, m.conf.Client, id, func(msg tea.Msg) {
@@ -105,11 +107,13 @@ func (m *model) traceLines(height int) []string {
 	switch {
 	case m.traceError != nil:
 		head += "  " + style(red, clean(why(m.traceError)))
+	case !m.traceOpen:
+		head += "  connecting"
 	case m.paused:
 		head += fmt.Sprintf("  paused, %d more", len(m.held))
 	}
 	lines := []string{head}
-	if len(m.frames) == 0 && m.traceError == nil {
+	if len(m.frames) == 0 && m.traceOpen && m.traceError == nil {
 		return append(lines, "", "  no frame yet; they are shown as they go")
 	}
 	var rows []string

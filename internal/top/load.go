@@ -141,20 +141,23 @@ func followCloses(ctx context.Context, c *client.Client, send func(tea.Msg)) {
 	}
 }
 
-// A traced is a frame of the board that is looked at.
+// A traced is a frame of the board that is looked at, or without one whether it is looked at now.
 type traced struct {
 	id    string
-	frame gateway.Frame
+	frame *gateway.Frame
+	open  bool
 	err   error
 }
 
 // followTrace tells of the frames of a board, until ctx ends.
 func followTrace(ctx context.Context, c *client.Client, id string, send func(tea.Msg)) {
-	for e, err := range c.Trace(ctx, id, nil) {
+	began := func() { send(traced{id: id, open: true}) }
+	lost := func(error, bool) { send(traced{id: id}) }
+	for e, err := range c.Trace(ctx, id, began, lost) {
 		if ctx.Err() != nil {
 			return
 		}
-		t := traced{id: id, err: err}
+		t := traced{id: id, open: true, err: err}
 		if err == nil && (e.Name != "frame" || json.Unmarshal(e.Data, &t.frame) != nil) {
 			continue
 		}

@@ -64,6 +64,7 @@ type model struct {
 	wrap       bool
 	cancel     context.CancelFunc
 	traceError error
+	traceOpen  bool // each frame of the board is shown from now on
 	stream     chan tea.Msg
 
 	asking string // before something is done
