@@ -38,21 +38,17 @@ func TestNoDescriptorIsFree(t *testing.T) {
 	}
 	restore := func() { unix.Setrlimit(unix.RLIMIT_NOFILE, &before) }
 	defer restore()
-	free, err := os.Open("/dev/null") // has the first descriptor that is free
-	if err != nil {
-		t.Fatal(err)
-	}
-	next := uint64(free.Fd())
-	free.Close()
 	few := before
-	few.Cur = next + 20 // the server needs some for itself
+	few.Cur = behindFree(t, 20) // the server needs some for itself
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
 		t.Fatal(err)
 	}
 
 	s := serve(t, n, &longwire.Server{Handler: echo, Config: &longwire.Config{Limits: longwire.Limits{Conns: -1}}})
-	for len(s.log.lines("accept failed")) == 0 {
-		time.Sleep(time.Millisecond) // a poll
+	for start := time.Now(); len(s.log.lines("accept failed")) == 0; time.Sleep(time.Millisecond) { // a poll
+		if time.Since(start) > 20*time.Second {
+			t.Fatal("there is a descriptor for everybody")
+		}
 	}
 	var used, used2 unix.Rusage
 	unix.Getrusage(unix.RUSAGE_SELF, &used)
@@ -86,4 +82,18 @@ func TestNoDescriptorIsFree(t *testing.T) {
 	if len(s.log.lines("accepting again")) == 0 {
 		t.Error("it does not say that it accepts again")
 	}
+}
+
+// behindFree returns the number behind so many descriptors that are free. Between those in use there
+// are free ones too, which tests before this one have had.
+func behindFree(t *testing.T, n int) (behind uint64) {
+	for range n {
+		f, err := os.Open("/dev/null")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		behind = max(behind, uint64(f.Fd())+1)
+	}
+	return behind
 }
