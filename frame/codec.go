@@ -140,27 +140,9 @@ func (c *Codec) Parse(b []byte, limit int) (Frame, int, error) {
 // parse is Parse with a verdict for an error, so that looking for a frame among
 // garbage allocates nothing. c is not nil.
 func (c *Codec) parse(b []byte, limit int) (f Frame, n int, verdict Reason) {
-	if !c.fast {
-		return c.parseAny(b, limit)
+	if n = c.whole(b, int(c.limit(limit))); n > 0 {
+		return plain(b, n), n, 0
 	}
-	if len(b) < 8 {
-		return f, 0, c.judge(b, limit)
-	}
-	size := binary.BigEndian.Uint32(b[1:5])
-	if b[0] != 0xC8 || size < 8 || size > math.MaxInt32 || limit > 0 && int(size) > limit {
-		return f, 0, c.judge(b, limit)
-	}
-	if len(b) < int(size) {
-		return f, 0, short
-	}
-	if b[size-1] != 0xC9 {
-		return f, 0, BadTail
-	}
-	return Frame{Type: Type(binary.BigEndian.Uint16(b[5:7])), Data: b[7 : size-1 : size-1]}, int(size), 0
-}
-
-// parseAny parses a frame of any format.
-func (c *Codec) parseAny(b []byte, limit int) (f Frame, n int, verdict Reason) {
 	if verdict := c.judge(b, limit); verdict != 0 {
 		return f, 0, verdict
 	}
@@ -180,6 +162,24 @@ func (c *Codec) parseAny(b []byte, limit int) (f Frame, n int, verdict Reason) {
 	f.Type = Type(readUint(b[fm.Type.Offset:], fm.Type.Width, fm.Order))
 	f.Data = b[c.header:data:data]
 	return f, n, 0
+}
+
+// whole returns the size of the frame at the start of b when it is one of the default format and no
+// larger than limit, and 0 when parse has to look: it is of another format, not all there, or none.
+func (c *Codec) whole(b []byte, limit int) int {
+	if !c.fast || len(b) < 8 || b[0] != 0xC8 {
+		return 0
+	}
+	n := int(binary.BigEndian.Uint32(b[1:]))
+	if n < 8 || n > min(len(b), limit) || b[n-1] != 0xC9 {
+		return 0
+	}
+	return n
+}
+
+// plain returns the frame that b begins with, which is a whole one of the default format.
+func plain(b []byte, size int) Frame {
+	return Frame{Type: Type(binary.BigEndian.Uint16(b[5:7])), Data: b[7 : size-1 : size-1]}
 }
 
 // judge looks at head and length as far as they are there. It returns 0 when the

@@ -102,6 +102,10 @@ func (d *Decoder) Skipped() Skipped {
 func (d *Decoder) Next(b []byte) (f Frame, n int, err error) {
 	conf := d.conf.orZero()
 	c, limit := conf.Codec.orDefault(), conf.maxFrame()
+	if n = c.whole(b, int(c.limit(limit))); n > 0 {
+		d.offset += int64(n)
+		return plain(b, n), n, nil
+	}
 	f, n, verdict := c.parse(b, limit)
 	if verdict == 0 {
 		d.offset += int64(n)
