@@ -11,15 +11,11 @@ import (
 
 // rawOf returns the bytes that v says are to be sent as they are.
 func rawOf(v any) (b []byte, ok bool) {
-	switch v := v.(type) {
-	case Raw:
-		return v, true
-	case *Raw:
-		if v != nil {
-			return *v, true
-		}
+	if r, is := v.(*Raw); is && r != nil {
+		return *r, true
 	}
-	return nil, false
+	b, ok = v.(Raw)
+	return b, ok
 }
 
 // encode makes what a handler returned into the data of an answer.

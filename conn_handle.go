@@ -160,7 +160,7 @@ func (w *worker) run() {
 
 // skip goes on behind a message whose handler has called runtime.Goexit.
 func (w *worker) skip() {
-	w.answer(nil, errors.New("the handler ended its goroutine"))
+	w.answer(&w.batch.msgs[w.next], nil, errors.New("the handler ended its goroutine"))
 }
 
 // handleBatch hands the batch to the handler.
@@ -185,7 +185,7 @@ func (w *worker) handleSome() (done bool) {
 			return
 		}
 		if p := recover(); p != nil {
-			w.answer(nil, &panicError{p, debug.Stack()})
+			w.answer(&w.batch.msgs[w.next], nil, &panicError{p, debug.Stack()})
 		}
 	}()
 	for w.next < len(w.batch.msgs) && !c.deaf.Load() {
@@ -196,42 +196,56 @@ func (w *worker) handleSome() (done bool) {
 		handling = true
 		answer, err := c.end.handler.Handle(c.context(), m)
 		handling = false
-		w.answer(answer, err)
+		w.answer(m, answer, err)
 	}
 	return true
 }
 
-// answer answers the message that the handler has had.
-func (w *worker) answer(v any, err error) {
-	c, m := w.c, &w.batch.msgs[w.next]
+// answer answers the message that the handler has had, which is the next.
+func (w *worker) answer(m *Message, v any, err error) {
+	c := w.c
 	b, raw := rawOf(v)
 	switch {
 	case raw && err == nil && c.end.fits(m.Type, len(b)) == nil:
-		w.send(m, b)
-	case err == nil && v == any(NoAnswer):
-	case v != nil || err != nil || m.parts.isQuestion():
-		w.send(m, w.encode(m, v, err))
+	case v == nil && err == nil && !m.parts.isQuestion(), err == nil && v == any(NoAnswer):
+		w.done(m)
+		return
+	default:
+		b = w.encode(m, v, err)
 	}
-	if c.end.PoisonData {
+	if gathered := c.tryPut(m.Type, b); gathered == 0 || !w.gathers(gathered) {
+		w.send(m, b, gathered)
+	}
+	w.done(m)
+}
+
+// gathers reports whether so many bytes of answers are left to be written when the batch is over, as on
+// the driver's goroutine.
+func (w *worker) gathers(bytes int) bool { return w.inline && bytes < flushAt && !w.alone.Load() }
+
+// done goes on behind a message, the data of which is nobody's any more.
+func (w *worker) done(m *Message) {
+	if w.c.end.PoisonData {
 		poison(m.Data)
 	}
 	w.next++
 }
 
-// send queues an answer, waiting for room, and sees to it that it is written soon.
-func (w *worker) send(m *Message, b []byte) {
+// send sees to it that an answer is written soon. So many bytes are queued with it, 0 where there was
+// no room for it: then it waits for room.
+func (w *worker) send(m *Message, b []byte, gathered int) {
 	c := w.c
-	gathered := c.tryPut(m.Type, b)
 	if gathered == 0 {
 		var err error
 		if gathered, err = c.put(c.context(), m.Type, b); err != nil {
 			c.notSent(m, err)
 			return
 		}
+		if w.gathers(gathered) {
+			return
+		}
 	}
-	if !w.inline || gathered >= flushAt || w.alone.Load() {
-		w.hurry(gathered, gathered == len(b)+c.end.overhead)
-	}
+	w.hurry(gathered, gathered == len(b)+c.end.overhead)
 }
 
 // drop forgets the batch.

@@ -4,31 +4,45 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
-
-	"github.com/longwire/longwire/frame"
 )
 
-// gather takes a frame for the handler, to be handled by handleInline while its bytes
-// stand where they are. It returns false for one that Conn.arrived must look at, and
-// for a message whose handler is known to be slow.
-func (w *worker) gather(f frame.Frame) bool {
-	e := w.c.end
-	if f.Type >= firstReserved && e.isReserved(f.Type) || e.slow.has(f.Type) || w.own.full(e.MaxInbox) {
-		return false
-	}
-	m := w.own.next()
-	m.Type, m.Data, m.conn = f.Type, f.Data, w.c
-	if mayBeEnvelope(f.Data) {
-		if m.parts.scan(f.Data); m.parts.isAnswer() {
-			e.stats.lateAnswers.Add(1)
-			*m = Message{}
-			w.own.msgs = w.own.msgs[:len(w.own.msgs)-1]
-			return true
+// gather takes frames out of b, as many as are whole and no more than may be looked at, for the
+// handler: handleInline hands them over while their bytes stand where they are. Frames that are no
+// messages, and messages that must not be handled on the driver's goroutine, it gives to
+// Conn.arrived; inline is false when those behind must go the same way.
+func (w *worker) gather(b []byte, mostFrames, mostBytes int) (frames, bytes int, inline bool, err error) {
+	c := w.c
+	e := c.end
+	slow := e.slow.any()
+	inline = true
+	for inline && bytes < len(b) && frames < mostFrames && bytes < mostBytes {
+		f, n, no := c.dec.Next(b[bytes:])
+		bytes += n
+		if no != nil {
+			err = no
+			break
 		}
+		frames++
+		if f.Type >= firstReserved && e.isReserved(f.Type) || slow && e.slow.has(f.Type) || w.own.full(e.MaxInbox) {
+			inline = c.arrived(f)
+			continue
+		}
+		m := w.own.next()
+		m.Type, m.Data, m.conn = f.Type, f.Data, c
+		if mayBeEnvelope(f.Data) {
+			if m.parts.scan(f.Data); m.parts.isAnswer() {
+				e.stats.lateAnswers.Add(1)
+				*m = Message{}
+				w.own.msgs = w.own.msgs[:len(w.own.msgs)-1]
+				continue
+			}
+		}
+		w.own.size += len(f.Data) + queuedOverhead
 	}
-	w.own.size += len(f.Data) + queuedOverhead
-	w.batch = &w.own
-	return true
+	if len(w.own.msgs) > 0 {
+		w.batch = &w.own
+	}
+	return frames, bytes, inline, err
 }
 
 // handleInline hands what feed has gathered to the handler, on the driver's goroutine. When

@@ -22,31 +22,28 @@ func (c *Conn) feed(b []byte, now tick, w *worker) (paused, over bool) {
 		b = c.in.b
 	}
 	frames, bytes := 0, 0
-	var f frame.Frame
 	var err error
-	for {
+	if inline {
+		frames, bytes, inline, err = w.gather(b, mostFrames, mostBytes)
+	}
+	for err == nil {
 		if !inline {
 			if over, paused = c.gate(); over || paused {
 				break
 			}
 		}
-		if frames >= mostFrames || bytes >= mostBytes {
-			paused = true
-			break
+		if paused = frames >= mostFrames || bytes >= mostBytes; paused || inline {
+			break // gather has taken what there is
 		}
+		var f frame.Frame
 		var n int
-		f, n, err = c.dec.Next(b)
-		b = b[n:]
+		if f, n, err = c.dec.Next(b[bytes:]); err == nil {
+			frames++
+			c.arrived(f)
+		}
 		bytes += n
-		if err != nil {
-			break
-		}
-		frames++
-		if inline && w.gather(f) {
-			continue
-		}
-		inline = c.arrived(f) && inline
 	}
+	b = b[bytes:]
 	c.end.stats.framesIn.Add(int64(frames))
 	if err != nil && !errors.Is(err, frame.ErrShort) {
 		c.keep(nil, w)

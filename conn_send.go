@@ -76,7 +76,17 @@ func (c *Conn) tryPut(t Type, data []byte) (queued int) {
 	tooMuch := false
 	c.mu.Lock()
 	if c.phase != over && c.hasRoomLocked(len(data)) {
-		queued = c.putLocked(t, data)
+		n := len(data) + c.end.overhead
+		b := c.tailLocked(n)
+		if b == nil {
+			b = c.newTailLocked()
+		}
+		b.b, _ = c.end.codec.Append(b.b, t, data)
+		b.frames++
+		first := c.out
+		first.count++
+		first.size += n
+		queued = first.size
 		tooMuch = c.sendFrom != 0 && c.countUnsentLocked()
 	}
 	c.mu.Unlock()
@@ -130,19 +140,10 @@ func (c *Conn) overdrawnLocked() bool {
 	return c.out != nil && c.out.size >= c.end.MaxOutbox+overdraft
 }
 
-// putLocked queues a frame that fits, and returns how many bytes are queued.
-func (c *Conn) putLocked(t Type, data []byte) (queued int) {
-	n := len(data) + c.end.overhead
-	b := c.tailLocked(n)
-	if b == nil {
-		b = c.newTailLocked()
-	}
-	b.b, _ = c.end.codec.Append(b.b, t, data)
-	b.frames++
-	first := c.out
-	first.count++
-	first.size += n
-	return first.size
+// putLocked queues a frame that fits.
+func (c *Conn) putLocked(t Type, data []byte) {
+	frame, _ := c.end.codec.Append(nil, t, data)
+	c.putFrameLocked(frame, false)
 }
 
 // putFrameLocked queues a whole frame, which must never change again. Common says that it is for

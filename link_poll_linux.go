@@ -44,9 +44,11 @@ const (
 	released             // and has done so
 )
 
-func (l *pollConn) is(flag uint32) bool    { return l.flags.Load()&flag != 0 }
-func (l *pollConn) set(flag uint32) bool   { return l.flags.Or(flag)&flag == 0 }
-func (l *pollConn) clear(flag uint32) bool { return l.flags.And(^flag)&flag != 0 }
+func (l *pollConn) is(flag uint32) bool { return l.flags.Load()&flag != 0 }
+func (l *pollConn) set(flag uint32) bool {
+	return l.flags.Load()&flag != flag && l.flags.Or(flag)&flag == 0
+}
+func (l *pollConn) clear(flag uint32) bool { return l.is(flag) && l.flags.And(^flag)&flag != 0 }
 
 // A signal is a channel that is closed once.
 type signal struct {
