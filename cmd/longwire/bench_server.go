@@ -58,7 +58,7 @@ func (b *benchServer) run(ctx context.Context) error {
 		return fmt.Errorf("%s: %s", setting(b.cmd, "listen"), problem)
 	}
 	fmt.Fprintf(b.cmd.OutOrStdout(), "longwire: listening on %v\n", l.Addr())
-	srv := &longwire.Server{Handler: longwire.HandlerFunc(b.echo)}
+	srv := &longwire.Server{Handler: b}
 	defer srv.Close()
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(l) }()
@@ -72,7 +72,8 @@ func (b *benchServer) run(ctx context.Context) error {
 	}
 }
 
-func (b *benchServer) echo(_ context.Context, m *longwire.Message) (any, error) {
+// Handle echoes a frame.
+func (b *benchServer) Handle(_ context.Context, m *longwire.Message) (any, error) {
 	if b.sleep > 0 && m.Type == longwire.Type(b.sleepType) {
 		time.Sleep(time.Duration(b.sleep))
 	}
