@@ -114,16 +114,18 @@ func (q *Queue) place(ctx context.Context, r *Request, result *Result) (*placed,
 			there = l.find(c.ID)
 		}
 		if there == nil {
-			p, err := q.placeLocked(c)
+			p, refused := q.placeLocked(c)
 			q.mu.Unlock()
-			if err != nil || r.Key == "" {
-				return p, err
+			if r.Key == "" {
+				return p, refused
 			}
-			old, err := q.Get(ctx, r.Device, c.ID)
+			old, err := q.Get(ctx, r.Device, c.ID) // which needs no place
 			if errors.Is(err, ErrNotFound) {
-				return p, nil
+				return p, refused
 			}
-			q.written([]placed{*p}, errRepeated)
+			if p != nil {
+				q.written([]placed{*p}, errRepeated)
+			}
 			if err != nil {
 				return nil, err
 			}

@@ -358,6 +358,31 @@ func TestIdempotencyKey(t *testing.T) {
 	})
 }
 
+// A request that may be repeated finds its command, which has ended, also when no other may wait.
+func TestIdempotencyKeyAtTheCap(t *testing.T) {
+	inWorld(t, Config{Max: 1}, func(w *world) {
+		r := Request{Device: "a", Type: 0x10, Key: "order 17"}
+		w.arrive("a")
+		c := w.put(r)
+		time.Sleep(time.Second)
+		w.boards.set("a", false)
+		w.put(Request{Device: "a"})
+		if got := w.Put(w.t.Context(), r)[0]; got.Err != nil || !got.Repeated || got.Command.ID != c.ID || got.Command.State != Done {
+			t.Errorf("%+v", got)
+		}
+		other := r
+		other.Attempts = 3
+		if got := w.Put(w.t.Context(), other)[0]; !errors.Is(got.Err, ErrKeyTaken) {
+			t.Errorf("another request: %v, want %v", got.Err, ErrKeyTaken)
+		}
+		fresh := r
+		fresh.Key = "order 18"
+		if got := w.Put(w.t.Context(), fresh)[0]; !errors.Is(got.Err, ErrMany) {
+			t.Errorf("another key: %v, want %v", got.Err, ErrMany)
+		}
+	})
+}
+
 func TestRestart(t *testing.T) {
 	conf := Config{}
 	inWorld(t, conf, func(w *world) {
