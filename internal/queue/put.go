@@ -207,7 +207,7 @@ func (q *Queue) written(all []placed, err error) {
 	defer q.mu.Unlock()
 	for _, p := range all {
 		if err != nil {
-			if errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrRefused) {
+			if inDoubt(err) {
 				q.doubtful[keyOf(p.l.device, p.c.ID)] = true
 				if !q.clearing && !q.closed {
 					q.clearing = true
@@ -226,6 +226,11 @@ func (q *Queue) written(all []placed, err error) {
 		}
 		q.settleLocked(p.l)
 	}
+}
+
+// inDoubt reports whether what the log has refused may be on the disk all the same.
+func inDoubt(err error) bool {
+	return errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrRefused)
 }
 
 // trim makes room: of commands that have ended, first those that did so first, no more than that

@@ -479,6 +479,42 @@ func TestWriteThatFailedAndHappened(t *testing.T) {
 	})
 }
 
+// An attempt that was not made does not count, whatever became of the writes around it.
+func TestAttemptThatWasNotMade(t *testing.T) {
+	t.Run("written and refused", func(t *testing.T) {
+		inWorld(t, Config{}, func(w *world) {
+			c := w.put(Request{Device: "a", Attempts: 1})
+			w.log.setRefuse(store.ErrUnavailable, true)
+			w.arrive("a")
+			time.Sleep(10 * time.Second)
+			if n := len(w.boards.sent()); n != 0 {
+				t.Errorf("%d were sent", n)
+			}
+			w.log.setRefuse(nil, false)
+			time.Sleep(5 * time.Second)
+			w.wantState(c, Done, 1)
+		})
+	})
+	t.Run("not taken back", func(t *testing.T) {
+		inWorld(t, Config{}, func(w *world) {
+			c := w.put(Request{Device: "a", Attempts: 1})
+			w.boards.setRefuse(errors.New("no room"))
+			w.log.delay = 100 * time.Millisecond
+			w.arrive("a")
+			time.Sleep(150 * time.Millisecond) // it is on disk that it is sent, and it was not
+			w.wantState(c, Sent, 1)
+			w.log.setRefuse(store.ErrFull, false)
+			time.Sleep(10 * time.Second)
+			w.log.setRefuse(nil, false)
+			time.Sleep(time.Second)
+			w.wantState(c, Queued, 0)
+			w.boards.setRefuse(nil)
+			time.Sleep(5 * time.Second)
+			w.wantState(c, Done, 1)
+		})
+	})
+}
+
 // When a log is full of what has ended, no more than a mark of that stays; what waits does.
 func TestRoomIsMade(t *testing.T) {
 	conf := Config{}

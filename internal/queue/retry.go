@@ -43,7 +43,7 @@ func (q *Queue) Retry(ctx context.Context, device, id string) (*Command, error) 
 		q.look(device)
 		return p.c, nil
 	}
-	if errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrRefused) && q.ctx.Err() == nil {
+	if inDoubt(err) && q.ctx.Err() == nil {
 		q.tasks.Go(func() { q.restore(p, old) })
 	} else {
 		q.leave(p)

@@ -204,6 +204,9 @@ func (q *Queue) send(t *turn) {
 	}
 	if _, err := q.conf.Log.Append(q.ctx, records...); err != nil {
 		q.complain(err)
+		if inDoubt(err) {
+			q.undo(l, before)
+		}
 		q.putBack(l, sent, time.Now().Add(time.Second))
 		return
 	}
@@ -255,13 +258,7 @@ func (q *Queue) putBack(l *line, items []*item, retry time.Time) {
 // unsend takes back that commands have been sent, as they have not.
 func (q *Queue) unsend(t *turn, items []*item, before []*Command, why error) {
 	l := t.l
-	records := make([]store.Record, len(before))
-	for i, c := range before {
-		records[i] = store.Record{Key: keyOf(l.device, c.ID), Data: c.encode()}
-	}
-	if _, err := q.conf.Log.Append(q.ctx, records...); err != nil {
-		q.complain(err)
-	}
+	q.undo(l, before)
 	retry := time.Now()
 	if errors.Is(why, ErrAway) {
 		q.mu.Lock()
@@ -274,6 +271,23 @@ func (q *Queue) unsend(t *turn, items []*item, before []*Command, why error) {
 		retry = retry.Add(time.Second)
 	}
 	q.putBack(l, items, retry)
+}
+
+// undo writes commands as they were before they were to be sent, which they have not been. It does not
+// give up: what the disk says of attempts is what the next one goes by.
+func (q *Queue) undo(l *line, before []*Command) {
+	records := make([]store.Record, len(before))
+	for i, c := range before {
+		records[i] = store.Record{Key: keyOf(l.device, c.ID), Data: c.encode()}
+	}
+	for {
+		_, err := q.conf.Log.Append(q.ctx, records...)
+		if err == nil || q.ctx.Err() != nil {
+			return
+		}
+		q.complain(err)
+		q.rest()
+	}
 }
 
 // await waits for the answer to a command, and decides what becomes of it.
