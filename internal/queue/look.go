@@ -54,7 +54,8 @@ func (q *Queue) Wait(ctx context.Context, device, id string) (*Command, error) {
 	return q.Get(context.WithoutCancel(ctx), device, id)
 }
 
-// Cancel calls a command back that is not with its board at the moment.
+// Cancel calls a command back that is not with its board at the moment. Where the log does not say whether
+// that is on disk, the command is cancelled as soon as it does.
 func (q *Queue) Cancel(ctx context.Context, device, id string) (*Command, error) {
 	q.mu.Lock()
 	l := q.lines[device]
@@ -64,11 +65,14 @@ func (q *Queue) Cancel(ctx context.Context, device, id string) (*Command, error)
 	}
 	if it == nil || it.phase == ending {
 		q.mu.Unlock()
-		if c, err := q.Get(ctx, device, id); err != nil {
+		c, err := q.Get(ctx, device, id)
+		if err != nil {
 			return nil, err
-		} else {
-			return c, ErrEnded
 		}
+		if !c.State.Ended() {
+			return nil, fmt.Errorf("%w: that the command has ended is not on disk yet", store.ErrUnavailable)
+		}
+		return c, ErrEnded
 	}
 	if it.phase != waiting {
 		q.mu.Unlock()
@@ -83,15 +87,21 @@ func (q *Queue) Cancel(ctx context.Context, device, id string) (*Command, error)
 	if err == nil {
 		c, err = decodeCommand(r.Data)
 	}
-	if err != nil {
-		q.putBack(l, []*item{it}, time.Now())
-		return nil, err
+	if err == nil {
+		err = q.finish(l, it, c, Cancelled)
 	}
-	if err := q.finish(l, it, c, Cancelled); err != nil {
-		q.putBack(l, []*item{it}, time.Now())
-		return nil, err
+	if err == nil {
+		return c, nil
 	}
-	return c, nil
+	if c != nil && inDoubt(err) && q.ctx.Err() == nil { // it may be on disk that it is cancelled, and so it is to stay
+		q.mu.Lock()
+		it.phase = ending
+		q.mu.Unlock()
+		q.tasks.Go(func() { q.end(l, it, c, Cancelled) })
+	} else {
+		q.putBack(l, []*item{it}, time.Now())
+	}
+	return nil, err
 }
 
 // A page is what List collects.

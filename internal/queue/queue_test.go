@@ -134,6 +134,34 @@ func TestCancelThatFailsKeepsTheOrder(t *testing.T) {
 	})
 }
 
+// What is shown as cancelled is not sent any more, also when the log did not say that it is on disk.
+func TestCancelThatFailedAndHappened(t *testing.T) {
+	for name, happens := range map[string]bool{"happened": true, "did not": false} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, Config{}, func(w *world) {
+				c, next := w.put(Request{Device: "a"}), w.put(Request{Device: "a"})
+				w.log.setRefuse(store.ErrUnavailable, happens)
+				if _, err := w.Cancel(w.t.Context(), "a", c.ID); !errors.Is(err, store.ErrUnavailable) {
+					t.Errorf("cancel: %v, want %v", err, store.ErrUnavailable)
+				}
+				again, err := w.Cancel(w.t.Context(), "a", c.ID)
+				if happens && (!errors.Is(err, ErrEnded) || again.State != Cancelled) || !happens && !errors.Is(err, store.ErrUnavailable) {
+					t.Errorf("again: %+v, %v", again, err)
+				}
+				time.Sleep(time.Second)
+				w.log.setRefuse(nil, false)
+				w.arrive("a")
+				time.Sleep(time.Minute)
+				w.wantState(c, Cancelled, 0)
+				w.wantState(next, Done, 1)
+				if want := []string{"a " + next.ID}; !slices.Equal(w.boards.sent(), want) {
+					t.Errorf("sent %q, want %q", w.boards.sent(), want)
+				}
+			})
+		})
+	}
+}
+
 // A board that fails one command for ever does not keep the next from it.
 func TestPoisonousCommandIsDead(t *testing.T) {
 	for name, answer := range map[string]func() (Answer, error){
