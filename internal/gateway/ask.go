@@ -150,7 +150,7 @@ func readAnswer(raw []byte) *Answer {
 		Message  *string         `json:"message"`
 		Data     json.RawMessage `json:"data"`
 	}
-	if json.Unmarshal(raw, &e) != nil || e.Status == nil {
+	if Deeper(raw, maxNested) || json.Unmarshal(raw, &e) != nil || e.Status == nil {
 		if raw == nil {
 			raw = []byte{}
 		}

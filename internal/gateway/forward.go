@@ -79,8 +79,34 @@ func (g *Gateway) forward(ctx context.Context, f *forwarder, s *session, m *long
 
 // say returns what a message says: as JSON, or the bytes of the frame.
 func say(m *longwire.Message) (data json.RawMessage, raw []byte) {
-	if payload := m.Payload(); json.Valid(payload) {
+	if payload := m.Payload(); json.Valid(payload) && !Deeper(payload, maxNested) {
 		return json.RawMessage(payload), nil
 	}
 	return nil, m.Data
+}
+
+// maxNested is how many arrays and objects inside one another may be in what is shown as JSON. It stands inside
+// others there, and package json reads no more than 10,000 in all: what is kept must be readable.
+const maxNested = 1000
+
+// Deeper reports whether data, which may be anything, has more than limit arrays and objects
+// inside one another. It costs no memory, which package json does.
+func Deeper(data []byte, limit int) bool {
+	depth, quoted := 0, false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			if depth++; depth > limit {
+				return true
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return false
 }

@@ -314,6 +314,37 @@ func TestStoredMessages(t *testing.T) {
 	}
 }
 
+// What boards say is kept so that it can be read again, however many arrays there are inside one another.
+func TestDeepJSONIsKept(t *testing.T) {
+	dir := t.TempDir()
+	conf := Config{Types: []Type{{Type: 7, Store: true}}}
+	k := keep(t, dir, conf)
+	deep := strings.Repeat("[", 9999) + strings.Repeat("]", 9999)
+	c := k.arrive("a", longwire.HandlerFunc(func(context.Context, *longwire.Message) (any, error) {
+		return longwire.Raw(`{"call_back_key":"","status":"200","data":` + deep + `}`), nil
+	}))
+	if err := c.AskByType(t.Context(), 7, longwire.Raw(deep), nil); err != nil {
+		t.Fatal(err)
+	}
+	results, err := k.Command(t.Context(), Target{IDs: []string{"a"}}, queue.Request{Type: 0x10, Match: "type"})
+	if err != nil || results[0].Err != nil {
+		t.Fatalf("%+v, %v", results, err)
+	}
+	done := k.wantEnd(results[0].Command, queue.Done)
+	if len(done.Answer) < len(deep) {
+		t.Errorf("the answer is %.100s", done.Answer)
+	}
+	k.stop()
+	k = keep(t, dir, conf)
+	events, _ := k.all(0, 4, func(e Event) bool { return e.Name == EventMessage || e.Name == EventCommand })
+	if string(events[0].Raw) != deep {
+		t.Errorf("the first event is a %s of %d bytes", events[0].Name, len(events[0].Raw))
+	}
+	if last := events[3].Command; last.State != queue.Done || string(last.Answer) != string(done.Answer) {
+		t.Errorf("the last state is %s, with %d bytes", last.State, len(last.Answer))
+	}
+}
+
 // Events can be read from any point that is kept, over restarts, at any pace.
 func TestEventsOfThePast(t *testing.T) {
 	dir := t.TempDir()

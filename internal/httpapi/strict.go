@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/longwire/longwire/internal/gateway"
 )
 
 // maxDepth is how many arrays and objects the library allows inside one another, in the
@@ -20,7 +22,7 @@ const maxDepth = 31
 // whoever checked the request before may have understood something else. Here that is an
 // error.
 func decode(data []byte, v any) error {
-	if deeper(data, maxDepth+1) {
+	if gateway.Deeper(data, maxDepth+1) {
 		return fmt.Errorf("more than %d arrays and objects inside one another", maxDepth)
 	}
 	if !utf8.Valid(data) {
@@ -34,28 +36,6 @@ func decode(data []byte, v any) error {
 		return errors.New("there is more behind the JSON of the body")
 	}
 	return understandable(json.Unmarshal(data, v))
-}
-
-// deeper reports whether data, which may be anything, has more than limit arrays and objects
-// inside one another. It costs no memory, which package json does.
-func deeper(data []byte, limit int) bool {
-	depth, quoted := 0, false
-	for i := 0; i < len(data); i++ {
-		switch c := data[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{' || c == '[':
-			if depth++; depth > limit {
-				return true
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return false
 }
 
 // checkNames reads an object, whose fields must be those of the struct t, each at most once and
