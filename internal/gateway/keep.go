@@ -180,6 +180,6 @@ func (s sender) Send(ctx context.Context, c *queue.Command) (func(context.Contex
 			return queue.Answer{}, s.g.explain(err, ErrNoAnswer)
 		}
 		b, err := answer.MarshalJSON()
-		return queue.Answer{Status: answer.Status, JSON: b}, err
+		return queue.Answer{Bytes: answer.Raw != nil, Status: answer.Status, JSON: b}, err
 	}, nil
 }

@@ -145,6 +145,26 @@ func TestCommandIsKeptForADevice(t *testing.T) {
 	}
 }
 
+// An answer with a status that says nothing is none that a command is done by; bytes are.
+func TestCommandAndWhatIsAnswered(t *testing.T) {
+	k := keep(t, t.TempDir(), Config{})
+	for answer, want := range map[string]queue.State{
+		`{"call_back_key":"","status":"204"}`:  queue.Done,
+		`{"call_back_key":"","status":"404"}`:  queue.Failed,
+		`{"call_back_key":"","status":""}`:     queue.Dead,
+		`{"call_back_key":"","status":"0200"}`: queue.Dead,
+		`[{"status":""}]`:                      queue.Done,
+		``:                                     queue.Done,
+	} {
+		k.arrive("a", longwire.HandlerFunc(func(context.Context, *longwire.Message) (any, error) { return longwire.Raw(answer), nil }))
+		results, err := k.Command(t.Context(), Target{IDs: []string{"a"}}, queue.Request{Type: 0x10, Match: "type", Attempts: 1})
+		if err != nil || results[0].Err != nil {
+			t.Fatalf("%+v, %v", results, err)
+		}
+		k.wantEnd(results[0].Command, want)
+	}
+}
+
 func TestCommandForWhom(t *testing.T) {
 	k := keep(t, t.TempDir(), Config{Groups: map[string][]string{"hall": {"a", "b", "x"}}})
 	k.arrive("a", nil).Close(longwire.ReasonClosed)

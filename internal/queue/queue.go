@@ -45,7 +45,8 @@ type Sender interface {
 
 // An Answer is what a board has answered.
 type Answer struct {
-	Status string          // "" where it is no envelope
+	Bytes  bool // it is no envelope, and has no status
+	Status string
 	JSON   json.RawMessage // all of it, as it is shown
 }
 

@@ -214,8 +214,8 @@ func TestRefusedCommandIsNotSentAgain(t *testing.T) {
 
 func TestJudge(t *testing.T) {
 	for status, want := range map[string]State{
-		"": Done, "200": Done, "204": Done, "400": Failed, "404": Failed, "499": Failed,
-		"408": Sent, "425": Sent, "429": Sent, "500": Sent, "503": Sent, "100": Sent, "302": Sent, "-1": Sent, "ok": Sent,
+		"200": Done, "204": Done, "400": Failed, "404": Failed, "499": Failed,
+		"408": Sent, "425": Sent, "429": Sent, "500": Sent, "503": Sent, "100": Sent, "302": Sent, "-1": Sent, "ok": Sent, "": Sent, "0200": Sent, "+404": Sent,
 	} {
 		if got := judge(status); got != want {
 			t.Errorf("judge(%q) = %s, want %s", status, got, want)

@@ -301,7 +301,9 @@ func (q *Queue) await(l *line, it *item, c *Command, wait func(context.Context) 
 	verdict := Done
 	if err == nil {
 		c.Answer, c.Error = answer.JSON, ""
-		verdict = judge(answer.Status)
+		if !answer.Bytes {
+			verdict = judge(answer.Status)
+		}
 		if verdict != Done {
 			c.Error = "the device has answered with status " + strconv.Quote(answer.Status)
 		}
@@ -327,14 +329,16 @@ func (q *Queue) await(l *line, it *item, c *Command, wait func(context.Context) 
 	q.putBack(l, []*item{it}, now.Add(backoff(c.Attempts)))
 }
 
-// judge says what an answer makes of a command: Done, Failed, or Sent where it is worth another
-// attempt.
+// judge says what an answer with a status makes of a command: Done, Failed, or Sent where it is worth
+// another attempt.
 func judge(status string) State {
 	n, err := strconv.Atoi(status)
 	switch {
-	case status == "", err == nil && 200 <= n && n <= 299:
+	case err != nil || len(status) != 3:
+		return Sent
+	case 200 <= n && n <= 299:
 		return Done
-	case err == nil && 400 <= n && n <= 499 && n != 408 && n != 425 && n != 429:
+	case 400 <= n && n <= 499 && n != 408 && n != 425 && n != 429:
 		return Failed
 	}
 	return Sent
