@@ -141,7 +141,8 @@ func (q *Question) encode(key string) (v any, sent []byte) {
 		fmt.Appendf(nil, `{"data_type":"","call_back_key":"%s","data":%s}`, key, data)
 }
 
-// readAnswer takes an answer for an envelope where it is one.
+// readAnswer takes an answer for an envelope where it is one: with a key and a status. A board that knows no keys
+// may well have a status of its own in its JSON.
 func readAnswer(raw []byte) *Answer {
 	var e struct {
 		DataType *string         `json:"data_type"`
@@ -150,7 +151,7 @@ func readAnswer(raw []byte) *Answer {
 		Message  *string         `json:"message"`
 		Data     json.RawMessage `json:"data"`
 	}
-	if Deeper(raw, maxNested) || json.Unmarshal(raw, &e) != nil || e.Status == nil {
+	if Deeper(raw, maxNested) || json.Unmarshal(raw, &e) != nil || e.Key == nil || e.Status == nil {
 		if raw == nil {
 			raw = []byte{}
 		}
@@ -162,7 +163,7 @@ func readAnswer(raw []byte) *Answer {
 		}
 		return *s
 	}
-	return &Answer{DataType: text(e.DataType), Key: text(e.Key), Status: *e.Status, Message: text(e.Message), Data: e.Data}
+	return &Answer{DataType: text(e.DataType), Key: *e.Key, Status: *e.Status, Message: text(e.Message), Data: e.Data}
 }
 
 // Push tells a device something. It returns when the message is on its way, which may

@@ -154,6 +154,7 @@ func TestCommandAndWhatIsAnswered(t *testing.T) {
 		`{"call_back_key":"","status":""}`:     queue.Dead,
 		`{"call_back_key":"","status":"0200"}`: queue.Dead,
 		`[{"status":""}]`:                      queue.Done,
+		`{"status":"running","celsius":21}`:    queue.Done,
 		``:                                     queue.Done,
 	} {
 		k.arrive("a", longwire.HandlerFunc(func(context.Context, *longwire.Message) (any, error) { return longwire.Raw(answer), nil }))
