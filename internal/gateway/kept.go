@@ -74,6 +74,9 @@ func (r *EventReader) fromLog(ctx context.Context, first uint64, limit int) (eve
 	}
 	for len(events) == 0 {
 		records, err := r.feed.log.Read(ctx, filter, r.place, limit)
+		if err == nil && !r.counts() && (len(records) == 0 || records[0].Seq > r.place+1) {
+			err = r.overtaken(ctx)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -100,12 +103,25 @@ func (r *EventReader) fromLog(ctx context.Context, first uint64, limit int) (eve
 	if len(events) > 0 {
 		return events, nil
 	}
-	// Of this run it is known how many there were that were not to be kept.
-	if r.from >= r.feed.start && r.Device == "" {
+	if r.counts() {
 		r.gone += first - 1 - r.from - r.kept
 	}
 	r.After, r.place = first-1, 0
 	return nil, nil
+}
+
+// counts reports whether it will be known how many events there were that were not to be kept, or are not any
+// more: all those of this run whose ids the reader has not had.
+func (r *EventReader) counts() bool { return r.from >= r.feed.start && r.Device == "" }
+
+// overtaken notes that events behind the reader's place are gone, where they have made room for others before
+// they were read.
+func (r *EventReader) overtaken(ctx context.Context) error {
+	oldest, err := r.feed.log.Read(ctx, "", 0, 1)
+	if err == nil && len(oldest) > 0 && oldest[0].Seq > r.place+1 {
+		r.gone++
+	}
+	return err
 }
 
 // find returns the place in the log of the last event whose id is at most after. Missed is 1 where

@@ -474,6 +474,54 @@ func TestEventsThatAreGone(t *testing.T) {
 	}
 }
 
+// A reader of the past is told too when what it had not read yet makes room for others.
+func TestEventsThatGoWhileTheyAreRead(t *testing.T) {
+	dir := t.TempDir()
+	begin := func() *keeping {
+		s, err := store.Open(t.Context(), store.Config{Dir: dir, Reserve: -1, Logs: Logs(Sizes{Events: 100_000})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := &keeping{running: start(t, &Config{Store: s, Types: []Type{{Type: 7, Store: true}}}), store: s}
+		t.Cleanup(func() { s.Close() })
+		return k
+	}
+	send := func(k *keeping, n int) {
+		c := k.arrive("a", nil)
+		for range n {
+			if err := c.Ask(t.Context(), 7, strings.Repeat("x", 1000), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	k := begin()
+	send(k, 60)
+	k.stop()
+	k.store.Close()
+	k = begin()
+	defer k.stop()
+	readers := map[string]*EventReader{"of all": k.Events(0), "of one device": k.Events(0)}
+	readers["of one device"].Device = "a"
+	for name, r := range readers {
+		if events, missed, err := r.Next(t.Context(), 10); err != nil || missed != 0 || len(events) != 10 {
+			t.Errorf("%s: %d events, %d missed, %v", name, len(events), missed, err)
+		}
+	}
+	send(k, 100)
+	for range keepEvents {
+		k.events.add(Event{Name: EventMessage, Device: "b"})
+	}
+	for name, r := range readers {
+		before := r.After
+		if events, missed, err := r.Next(t.Context(), 10); err != nil || missed == 0 || len(events) != 10 || events[0].ID < before+20 {
+			t.Errorf("%s: %d events, %d missed, %v", name, len(events), missed, err)
+		}
+		if events, missed, err := r.Next(t.Context(), 10); err != nil || missed != 0 || len(events) != 10 {
+			t.Errorf("%s, later: %d events, %d missed, %v", name, len(events), missed, err)
+		}
+	}
+}
+
 // Events of boards that are known by their address are found though they have one key for all.
 func TestEventsOfAddresses(t *testing.T) {
 	for id, want := range map[string]string{
