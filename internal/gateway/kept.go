@@ -72,8 +72,14 @@ func (r *EventReader) fromLog(ctx context.Context, first uint64, limit int) (eve
 	if r.Device != "" {
 		filter = eventKey(r.Device)
 	}
-	for len(events) == 0 {
+	for settled := false; len(events) == 0; {
 		records, err := r.feed.log.Read(ctx, filter, r.place, limit)
+		if err == nil && len(records) == 0 && !settled { // they may be on their way to the disk
+			settled = true
+			if err = r.feed.log.Settle(ctx); err == nil {
+				continue
+			}
+		}
 		if err == nil && !r.counts() && (len(records) == 0 || records[0].Seq > r.place+1) {
 			err = r.overtaken(ctx)
 		}

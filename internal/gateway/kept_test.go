@@ -474,6 +474,29 @@ func TestEventsThatAreGone(t *testing.T) {
 	}
 }
 
+// An event that is not in memory any more, and not on a slow disk yet, is waited for.
+func TestEventsOnTheirWayToTheDisk(t *testing.T) {
+	k := keep(t, t.TempDir(), Config{})
+	began := k.LastEvent()
+	held, release := make(chan struct{}), make(chan struct{})
+	k.events.addKept(Event{Name: EventConnect, Device: "a"}, func(error) { // the next ones wait for it
+		close(held)
+		<-release
+	})
+	<-held
+	for range 9 {
+		k.events.addKept(Event{Name: EventConnect, Device: "a"}, nil)
+	}
+	for range keepEvents {
+		k.events.add(Event{Name: EventMessage, Device: "b"})
+	}
+	time.AfterFunc(100*time.Millisecond, func() { close(release) })
+	events, missed := k.all(began, 10, func(Event) bool { return true })
+	if last := events[9]; missed != 0 || last.Device != "a" || last.ID != began+10 {
+		t.Errorf("the last of 10 events is %d of %s, want %d of a; %d are missed", last.ID, last.Device, began+10, missed)
+	}
+}
+
 // A reader of the past is told too when what it had not read yet makes room for others.
 func TestEventsThatGoWhileTheyAreRead(t *testing.T) {
 	dir := t.TempDir()

@@ -196,6 +196,34 @@ func TestWait(t *testing.T) {
 	})
 }
 
+func TestSettle(t *testing.T) {
+	every(t, func(t *testing.T, open func(...store.LogConfig) *store.Store) {
+		l := open(store.LogConfig{Name: "log"}).Log("log")
+		held, release := make(chan struct{}), make(chan struct{})
+		l.Submit(func(uint64, error) {
+			close(held)
+			<-release
+		}, record("k", "first"))
+		<-held
+		if err := l.Settle(t.Context()); err != nil {
+			t.Error(err)
+		}
+		l.Submit(nil, record("k", "second"))
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		if err := l.Settle(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("while a record waits: got %v", err)
+		}
+		close(release)
+		if err := l.Settle(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if r, err := l.Get(t.Context(), "k"); err != nil || string(r.Data) != "second" {
+			t.Errorf("got %q, %v", r.Data, err)
+		}
+	})
+}
+
 func TestTTL(t *testing.T) {
 	every(t, func(t *testing.T, open func(...store.LogConfig) *store.Store) {
 		l := open(store.LogConfig{Name: "log"}).Log("log")

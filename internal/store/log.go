@@ -33,12 +33,14 @@ type Log struct {
 	mu      sync.Mutex
 	queue   []*item
 	bytes   int64         // of the queue, with what is being written
-	room    chan struct{} // closed when bytes has become less
+	room    chan struct{} // closed when bytes has become less, and with it settled more
 	work    chan struct{} // has an element when there is something in the queue
 	last    uint64        // the latest sequence number that was given here
 	arrived chan struct{} // closed when last has changed
 	closed  bool
 	counts  counts
+	taken   uint64 // items that have come into the queue
+	settled uint64 // of them, those of which is known what has become of them
 
 	// Owned by the committing goroutine.
 	used  int64 // bytes in the engine when it was last asked, and since then
@@ -176,6 +178,7 @@ func (l *Log) enqueue(it *item) (taken bool, room <-chan struct{}, err error) {
 		return false, l.room, nil
 	}
 	l.bytes += it.bytes
+	l.taken++
 	l.queue = append(l.queue, it)
 	select {
 	case l.work <- struct{}{}:
@@ -222,6 +225,7 @@ func (l *Log) take() []*item {
 func (l *Log) finish(it *item, seq uint64, err error) {
 	l.mu.Lock()
 	l.bytes -= it.bytes
+	l.settled++
 	close(l.room)
 	l.room = make(chan struct{})
 	if err == nil && seq > l.last {
@@ -232,6 +236,25 @@ func (l *Log) finish(it *item, seq uint64, err error) {
 	l.counts.finished(it, err)
 	l.mu.Unlock()
 	it.done(seq, err)
+}
+
+// Settle returns when what was given to Append and Submit before is on the disk, or will not be.
+func (l *Log) Settle(ctx context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for until := l.taken; l.settled < until; {
+		room := l.room
+		l.mu.Unlock()
+		select {
+		case <-room:
+		case <-ctx.Done():
+		}
+		l.mu.Lock()
+		if ctx.Err() != nil {
+			return fmt.Errorf("store: settle: %w", context.Cause(ctx))
+		}
+	}
+	return nil
 }
 
 // close lets the committing goroutine end when it has written what waits.
