@@ -157,7 +157,7 @@ func (c *Client) stream(ctx context.Context, s *followed, last *string, again bo
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		body, _ := io.ReadAll(io.LimitReader(response.Body, maxEvent))
+		body, _ := io.ReadAll(io.LimitReader(response.Body, maxResponse))
 		return refusal(response, body)
 	}
 	if kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type")); kind != "text/event-stream" {

@@ -16,8 +16,9 @@ type Event struct {
 	Data []byte
 }
 
-// maxEvent bounds the bytes of one event.
-const maxEvent = 4 << 20
+// maxEvent bounds the bytes of one event. What a gateway keeps of one has 8 MiB at the most, of which it may write
+// each byte as six.
+const maxEvent = 64 << 20
 
 var errLargeEvent = errors.New("an event is larger than any that a gateway sends")
 
@@ -92,20 +93,27 @@ func (r *eventReader) readLine() ([]byte, error) {
 	}
 	r.line = r.line[:0]
 	for {
-		b, err := r.r.ReadByte()
-		if err != nil {
+		if _, err := r.r.Peek(1); err != nil {
 			return nil, err
 		}
-		if b == '\n' && r.afterCR {
-			r.afterCR = false
-			continue
+		part, _ := r.r.Peek(r.r.Buffered())
+		if r.afterCR && part[0] == '\n' {
+			part = part[1:]
+			r.r.Discard(1)
 		}
-		r.afterCR = b == '\r'
-		if b == '\n' || b == '\r' {
-			return r.line, nil
+		r.afterCR = false
+		end := bytes.IndexAny(part, "\r\n")
+		if end >= 0 {
+			r.afterCR = part[end] == '\r'
+			part = part[:end+1]
 		}
-		if r.line = append(r.line, b); len(r.line) > maxEvent {
+		r.line = append(r.line, part...)
+		r.r.Discard(len(part))
+		switch {
+		case len(r.line) > maxEvent:
 			return nil, errLargeEvent
+		case end >= 0:
+			return r.line[:len(r.line)-1], nil
 		}
 	}
 }

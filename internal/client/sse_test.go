@@ -69,6 +69,15 @@ func TestEventReaderDoesNotWait(t *testing.T) {
 	}
 }
 
+// An event may be as large as the largest that a gateway keeps.
+func TestEventReaderReadsLargeEvents(t *testing.T) {
+	large := strings.Repeat(`\u003c`, 8<<20)
+	e, err := client.NewEventReader(strings.NewReader("data: " + large + "\n\n")).Next()
+	if err != nil || string(e.Data) != large {
+		t.Errorf("%d bytes of %d, %v", len(e.Data), len(large), err)
+	}
+}
+
 func TestEventReaderHasLimits(t *testing.T) {
 	for _, stream := range []string{
 		"data: " + strings.Repeat("x", client.MaxEvent) + "\n\n",
