@@ -103,8 +103,8 @@ func (s *commandsSend) command(args []string) (c client.Command, err error) {
 			return c, usagef("--%s: must be more than 0", name)
 		}
 	}
-	if s.key == "" && s.cmd.Flags().Changed("key") {
-		return c, usagef("--key: is empty; write some text, or leave it out")
+	if s.cmd.Flags().Changed("key") && !isKey(s.key) {
+		return c, usagef("--key: %.64q is no key; write 1 to 255 printable characters of ASCII, without a space at either end", s.key)
 	}
 	c = client.Command{
 		Match: gateway.Match(s.match.chosen), TTL: time.Duration(s.ttl), Timeout: time.Duration(s.timeout),
@@ -119,6 +119,12 @@ func (s *commandsSend) command(args []string) (c client.Command, err error) {
 	}
 	c.Message, err = s.message(args[0], data, s.cmd.InOrStdin())
 	return c, err
+}
+
+// isKey reports whether text can be an Idempotency-Key, and arrives as it is.
+func isKey(text string) bool {
+	return text != "" && len(text) <= 255 && text == strings.TrimSpace(text) &&
+		!strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' })
 }
 
 // one has a command wait for one device.
