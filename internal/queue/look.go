@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -125,6 +126,10 @@ func (p *page) add(c *Command) bool {
 	return true
 }
 
+func (p *page) has(c *Command) bool {
+	return slices.ContainsFunc(p.commands, func(other *Command) bool { return other.ID == c.ID })
+}
+
 // List returns commands of a board, those that have ended before the others, each in their
 // order, at most limit of them and about 1 MiB of their data and answers: those behind a cursor, which is
 // "" for the first. Next is the cursor for more, "" where there are none.
@@ -183,7 +188,10 @@ func (q *Queue) listWaiting(ctx context.Context, p *page, device string, after u
 		if err != nil {
 			return after, false, err
 		}
-		if !c.State.Ended() && !p.add(c) { // otherwise it has ended meanwhile, and is of the other part
+		if c.State.Ended() && p.has(c) { // meanwhile, and in time for the other part
+			continue
+		}
+		if !p.add(c) {
 			return after, true, nil
 		}
 		after = uint64(c.order())

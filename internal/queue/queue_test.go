@@ -768,6 +768,32 @@ func TestList(t *testing.T) {
 	})
 }
 
+// A command that ends while others are read for the list is in it all the same, and once.
+func TestListWhileCommandsEnd(t *testing.T) {
+	inWorld(t, Config{}, func(w *world) {
+		first, second := w.put(Request{Device: "a"}), w.put(Request{Device: "a"})
+		w.log.getting = func(key string) {
+			if key != keyOf("a", first.ID) {
+				return
+			}
+			w.log.getting = nil
+			if _, err := w.Cancel(w.t.Context(), "a", second.ID); err != nil {
+				t.Error(err)
+			}
+		}
+		for range 2 {
+			commands, next, err := w.List(w.t.Context(), "a", "", "", 10)
+			states := map[string]State{}
+			for _, c := range commands {
+				states[c.ID] = c.State
+			}
+			if err != nil || next != "" || len(commands) != 2 || states[first.ID] != Queued || states[second.ID] != Cancelled {
+				t.Errorf("%d commands, %v, %q, %v", len(commands), states, next, err)
+			}
+		}
+	})
+}
+
 // A page of large commands is a short one.
 func TestListOfLargeCommands(t *testing.T) {
 	inWorld(t, Config{MaxBytes: 8 << 20}, func(w *world) {

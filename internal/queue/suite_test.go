@@ -22,10 +22,11 @@ type memory struct {
 	seq     uint64
 	records map[string]store.Record
 	gone    map[string]time.Time
-	refuse  error         // what Append returns
-	keeps   bool          // though it refuses it keeps, as a disk may
-	full    bool          // Append takes no keys that are not there
-	delay   time.Duration // of Append
+	refuse  error            // what Append returns
+	keeps   bool             // though it refuses it keeps, as a disk may
+	full    bool             // Append takes no keys that are not there
+	delay   time.Duration    // of Append
+	getting func(key string) // called by Get, if not nil
 	appends int
 	largest int // bytes of one Append
 }
@@ -78,6 +79,9 @@ func (m *memory) Last(context.Context) (uint64, error) {
 }
 
 func (m *memory) Get(_ context.Context, key string) (store.Record, error) {
+	if m.getting != nil {
+		m.getting(key)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r, ok := m.records[key]
