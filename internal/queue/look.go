@@ -94,7 +94,10 @@ func (q *Queue) Cancel(ctx context.Context, device, id string) (*Command, error)
 	if err == nil {
 		return c, nil
 	}
-	if c != nil && inDoubt(err) && q.ctx.Err() == nil { // it may be on disk that it is cancelled, and so it is to stay
+	if q.ctx.Err() != nil {
+		return nil, ErrClosed
+	}
+	if c != nil && inDoubt(err) { // it may be on disk that it is cancelled, and so it is to stay
 		q.mu.Lock()
 		it.phase = ending
 		q.mu.Unlock()

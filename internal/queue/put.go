@@ -72,10 +72,11 @@ func (q *Queue) put(ctx context.Context, requests []Request) []Result {
 	if len(all) == 0 {
 		return results
 	}
-	// Whoever asks may go away; what has begun has one end all the same.
-	_, err := q.conf.Log.Append(q.ctx, records...)
+	// Whoever asks may go away, and the queue close; what has begun has one end all the same.
+	ctx = context.WithoutCancel(ctx)
+	_, err := q.conf.Log.Append(ctx, records...)
 	if errors.Is(err, store.ErrFull) && q.trim() {
-		_, err = q.conf.Log.Append(q.ctx, records...)
+		_, err = q.conf.Log.Append(ctx, records...)
 	}
 	for _, p := range all {
 		if results[p.at].Err = err; err == nil {

@@ -880,6 +880,47 @@ func TestPause(t *testing.T) {
 	})
 }
 
+// What is being written when the queue closes is told as it is, and what is not sent any more does not count
+// as sent.
+func TestCloseWhileTheDiskWrites(t *testing.T) {
+	conf := Config{}
+	inWorld(t, conf, func(w *world) {
+		c, called := w.put(Request{Device: "a", Attempts: 1}), w.put(Request{Device: "b"})
+		failed := w.put(Request{Device: "c", TTL: time.Second})
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		w.log.delay = 100 * time.Millisecond
+		var all sync.WaitGroup
+		all.Go(func() {
+			if r := w.Put(context.Background(), Request{Device: "c"})[0]; r.Err != nil {
+				t.Errorf("put: %v", r.Err)
+			}
+		})
+		all.Go(func() {
+			if again, err := w.Retry(context.Background(), "c", failed.ID); err != nil || again.State != Queued {
+				t.Errorf("retry: %+v, %v", again, err)
+			}
+		})
+		all.Go(func() {
+			if _, err := w.Cancel(context.Background(), "b", called.ID); !errors.Is(err, ErrClosed) {
+				t.Errorf("cancel: %v, want %v", err, ErrClosed)
+			}
+		})
+		w.arrive("a")
+		time.Sleep(50 * time.Millisecond)
+		w.Close()
+		all.Wait()
+		synctest.Wait()
+		w.log.delay = 0
+		if n := len(w.boards.sent()); n != 0 {
+			t.Errorf("%d were sent", n)
+		}
+		w.open(conf)
+		time.Sleep(time.Second)
+		w.wantState(c, Done, 1)
+	})
+}
+
 func TestClosedQueueTakesNothing(t *testing.T) {
 	inWorld(t, Config{}, func(w *world) {
 		w.Close()

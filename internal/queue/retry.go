@@ -36,7 +36,7 @@ func (q *Queue) Retry(ctx context.Context, device, id string) (*Command, error) 
 		return old, err
 	}
 	record := store.Record{Key: keyOf(device, id), Data: p.c.encode()}
-	_, err = q.conf.Log.Append(q.ctx, record)
+	_, err = q.conf.Log.Append(context.WithoutCancel(ctx), record)
 	if err == nil {
 		q.tell(p.c)
 		q.written([]placed{*p}, nil)

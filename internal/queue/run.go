@@ -204,7 +204,7 @@ func (q *Queue) send(t *turn) {
 	}
 	if _, err := q.conf.Log.Append(q.ctx, records...); err != nil {
 		q.complain(err)
-		if inDoubt(err) {
+		if inDoubt(err) || q.ctx.Err() != nil {
 			q.undo(l, before)
 		}
 		q.putBack(l, sent, time.Now().Add(time.Second))
@@ -274,7 +274,8 @@ func (q *Queue) unsend(t *turn, items []*item, before []*Command, why error) {
 }
 
 // undo writes commands as they were before they were to be sent, which they have not been. It does not
-// give up: what the disk says of attempts is what the next one goes by.
+// give up: what the disk says of attempts is what the next one goes by. When the queue closes the log writes
+// what it has been given.
 func (q *Queue) undo(l *line, before []*Command) {
 	records := make([]store.Record, len(before))
 	for i, c := range before {

@@ -40,6 +40,9 @@ func (m *memory) Append(ctx context.Context, records ...store.Record) (uint64, e
 		select {
 		case <-time.After(m.delay):
 		case <-ctx.Done():
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.write(records)
 			return 0, ctx.Err()
 		}
 	}
@@ -49,7 +52,6 @@ func (m *memory) Append(ctx context.Context, records ...store.Record) (uint64, e
 	if m.refuse != nil && !m.keeps {
 		return 0, m.refuse
 	}
-	bytes := 0
 	for _, r := range records {
 		if len(r.Data) > 8<<20 {
 			return 0, store.ErrTooLarge
@@ -58,6 +60,13 @@ func (m *memory) Append(ctx context.Context, records ...store.Record) (uint64, e
 			return 0, store.ErrFull
 		}
 	}
+	m.write(records)
+	return m.seq, m.refuse
+}
+
+// write keeps records. Those whose writer does not wait any more are kept all the same.
+func (m *memory) write(records []store.Record) {
+	bytes := 0
 	for _, r := range records {
 		bytes += len(r.Data)
 		m.seq++
@@ -69,7 +78,6 @@ func (m *memory) Append(ctx context.Context, records ...store.Record) (uint64, e
 		}
 	}
 	m.largest = max(m.largest, bytes)
-	return m.seq, m.refuse
 }
 
 func (m *memory) Last(context.Context) (uint64, error) {
