@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/longwire/longwire"
+	"github.com/longwire/longwire/internal/store"
 )
 
 // handle deals with a message of a device: it is counted, remembered and answered as its
@@ -96,6 +97,9 @@ func (g *Gateway) noteMessage(s *session, m *longwire.Message, how *treatment) e
 	err := <-kept
 	if err == nil {
 		return nil
+	}
+	if errors.Is(err, store.ErrTooLarge) { // and not in a moment either
+		return longwire.Errorf(longwire.StatusTooLarge, "the message is too large to be kept")
 	}
 	g.storeTrouble.Do(func() { g.log.Error("messages cannot be kept", "error", err) })
 	return longwire.Errorf(longwire.StatusUnavailable, "the message cannot be kept at the moment")

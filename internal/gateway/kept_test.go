@@ -335,6 +335,30 @@ func TestStoredMessages(t *testing.T) {
 	}
 }
 
+// A message that is larger than anything that is kept is not to be sent again.
+func TestMessageTooLargeToBeKept(t *testing.T) {
+	k := keep(t, t.TempDir(), Config{
+		Types:     []Type{{Type: 7, Store: true}},
+		Listeners: []Listener{{Name: "boards", Library: longwire.Config{MaxFrame: 16 << 20}}},
+	})
+	cl := &longwire.Client{Addr: "127.0.0.1:10302", DialContext: k.network.DialContext, Hello: &longwire.Hello{ID: "a"}, Config: &longwire.Config{MaxFrame: 16 << 20}}
+	c, err := cl.Dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		c.Close(longwire.ReasonClosed)
+		<-c.Done()
+	}()
+	err = c.Ask(t.Context(), 7, strings.Repeat("x", 9<<20), nil)
+	if e, is := errors.AsType[*longwire.RemoteError](err); !is || e.Status != longwire.StatusTooLarge {
+		t.Errorf("9 MiB are answered with %v", err)
+	}
+	if err := c.Ask(t.Context(), 7, strings.Repeat("x", 7<<20), nil); err != nil {
+		t.Errorf("7 MiB: %v", err)
+	}
+}
+
 // What boards say is kept so that it can be read again, however many arrays there are inside one another.
 func TestDeepJSONIsKept(t *testing.T) {
 	dir := t.TempDir()
