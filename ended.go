@@ -61,8 +61,10 @@ func (e *endings) note(d Ended, now tick, keep bool) (log bool, omitted int) {
 
 // closed is told when a connection is over.
 func (e *endpoint) closed(c *Conn, why *CloseError) {
-	e.stats.open.Add(-1)
-	e.stats.closed[why.Reason].Add(1)
+	defer func() { // last: whoever finds it counted finds it in the log and among the ended too
+		e.stats.closed[why.Reason].Add(1)
+		e.stats.open.Add(-1)
+	}()
 	ended := Ended{
 		ID:     c.ID(),
 		Addr:   c.RemoteAddr().String(),
