@@ -102,8 +102,14 @@ func (r *eventReader) readLine() ([]byte, error) {
 			r.r.Discard(1)
 		}
 		r.afterCR = false
-		end := bytes.IndexAny(part, "\r\n")
-		if end >= 0 {
+		end := len(part)
+		for _, ends := range []byte{'\n', '\r'} { // faster than to look for both at once
+			if i := bytes.IndexByte(part[:end], ends); i >= 0 {
+				end = i
+			}
+		}
+		whole := end < len(part)
+		if whole {
 			r.afterCR = part[end] == '\r'
 			part = part[:end+1]
 		}
@@ -112,7 +118,7 @@ func (r *eventReader) readLine() ([]byte, error) {
 		switch {
 		case len(r.line) > maxEvent:
 			return nil, errLargeEvent
-		case end >= 0:
+		case whole:
 			return r.line[:len(r.line)-1], nil
 		}
 	}
