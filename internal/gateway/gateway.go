@@ -36,6 +36,7 @@ type Gateway struct {
 	log      *slog.Logger
 	settings atomic.Pointer[settings]
 	reload   sync.Mutex
+	rhythm   chan struct{} // holds one: the heartbeat has changed
 	ports    []*port
 	registry registry
 	events   feed
@@ -76,7 +77,7 @@ func New(c *Config, logger *slog.Logger) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{log: logger, started: time.Now(), drain: make(chan struct{}), storeTrouble: rate.Sometimes{Interval: 10 * time.Second}}
+	g := &Gateway{log: logger, started: time.Now(), rhythm: make(chan struct{}, 1), drain: make(chan struct{}), storeTrouble: rate.Sometimes{Interval: 10 * time.Second}}
 	g.settings.Store(conf)
 	g.registry.byID = make(map[string]*device)
 	g.events.init(0, time.Now())
@@ -141,6 +142,7 @@ func (g *Gateway) Serve(stop, abort context.Context) error {
 		select {
 		case <-beat:
 			g.log.Info("alive", g.counts()...)
+		case <-g.rhythm:
 		case err := <-served:
 			stopBeat()
 			return err
@@ -228,6 +230,12 @@ func (g *Gateway) Reload(c *Config) error {
 		}
 	}
 	g.settings.Store(conf)
+	if conf.Heartbeat != before.Heartbeat {
+		select {
+		case g.rhythm <- struct{}{}:
+		default: // Serve has yet to look
+		}
+	}
 	g.closeServices(before)
 	return nil
 }

@@ -86,6 +86,30 @@ func TestNoHeartbeat(t *testing.T) {
 	})
 }
 
+// A heartbeat that a reload changes does not wait for the one that was due before, which may be never.
+func TestHeartbeatChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := start(t, &Config{})
+		for _, every := range []time.Duration{time.Minute, time.Hour, 20 * time.Second, 0} {
+			synctest.Wait()
+			conf := *g.settings.Load().Config
+			conf.Heartbeat = every
+			for range 2 {
+				if err := g.Reload(&conf); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before := len(g.lines("alive"))
+			time.Sleep(time.Minute + time.Second)
+			want := map[time.Duration]int{time.Minute: 1, 20 * time.Second: 3}[every]
+			if n := len(g.lines("alive")) - before; n != want {
+				t.Errorf("every %v: alive %d times in a minute, want %d", every, n, want)
+			}
+		}
+		g.stop()
+	})
+}
+
 // A peer that takes none of its answers must not keep the gateway from stopping.
 func TestDrain(t *testing.T) {
 	for _, test := range []struct {
