@@ -103,15 +103,40 @@ func (r *recorder) add(f Frame, most, mostBytes int) {
 	r.next++
 	r.frames = append(r.frames, f)
 	r.size += len(f.Data)
+	r.trim(most, mostBytes)
+	if r.added != nil {
+		close(r.added)
+		r.added = nil
+	}
+}
+
+// trim forgets the oldest frames while there are too many.
+func (r *recorder) trim(most, mostBytes int) {
 	for len(r.frames) > most || r.size > mostBytes && len(r.frames) > 1 {
 		r.size -= len(r.frames[0].Data)
 		r.frames[0] = Frame{}
 		r.frames = r.frames[1:]
 	}
-	if r.added != nil {
-		close(r.added)
-		r.added = nil
+}
+
+// restLocked leaves of the frames of a device that nobody watches what the configuration says.
+func (r *recorder) restLocked(d *device, conf *settings) {
+	if conf.Frames == 0 {
+		d.frames.Store(nil)
+		return
 	}
+	for i := range r.frames {
+		f := &r.frames[i]
+		r.size -= len(f.Data)
+		switch {
+		case !conf.FrameData:
+			f.Data = nil
+		case len(f.Data) > maxRecorded:
+			f.Data = slices.Clone(f.Data[:maxRecorded])
+		}
+		r.size += len(f.Data)
+	}
+	r.trim(conf.Frames, conf.Frames*maxRecorded)
 }
 
 // Frames returns the latest frames of a device, the oldest first.
@@ -239,6 +264,6 @@ func (w *Watch) Close() {
 			return
 		}
 		r.left = time.Time{}
-		w.d.frames.Store(nil) // and a new one is made where the configuration says so
+		r.restLocked(w.d, w.g.settings.Load())
 	})
 }

@@ -110,22 +110,43 @@ func TestWatch(t *testing.T) {
 	})
 }
 
-// Watchers leave what the configuration has remembered.
+// Watchers leave what the configuration has remembered, and no more.
 func TestWatchWhatIsRecorded(t *testing.T) {
-	bubble(t, &Config{Frames: 3}, func(t *testing.T, g *running) {
-		c := g.wantBoard("a", "", nil)
-		w, err := g.Watch("a", 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.Close()
-		time.Sleep(watchedFor + time.Second)
-		for range 5 {
-			c.Push(t.Context(), 7, longwire.Raw("x"))
-		}
-		synctest.Wait()
-		if frames, err := g.Frames("a"); err != nil || len(frames) != 3 || frames[0].Data != nil {
-			t.Errorf("%+v, %v", frames, err)
-		}
-	})
+	for _, withData := range []bool{false, true} {
+		bubble(t, &Config{Frames: 3, FrameData: withData}, func(t *testing.T, g *running) {
+			wantThree := func(latest longwire.Type) {
+				t.Helper()
+				data := 0
+				if withData {
+					data = maxRecorded
+				}
+				frames, err := g.Frames("a")
+				if err != nil || len(frames) != 3 || frames[1].Type != latest || len(frames[1].Data) != data || frames[1].Size != 5000 {
+					t.Errorf("with data %v: %+v, %v", withData, frames, err)
+				}
+			}
+			c := g.wantBoard("a", "", nil)
+			push := func(kind longwire.Type) {
+				for range 5 {
+					c.Push(t.Context(), kind, longwire.Raw(make([]byte, 5000)))
+				}
+				synctest.Wait()
+			}
+			push(6)
+			wantThree(6)
+			w, err := g.Watch("a", 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			push(7)
+			w.Close()
+			time.Sleep(watchedFor + time.Second)
+			wantThree(7)
+			if r := w.r; w.d.frames.Load() != r || r.size > 3*maxRecorded {
+				t.Errorf("with data %v: %d bytes", withData, r.size)
+			}
+			push(8)
+			wantThree(8)
+		})
+	}
 }
