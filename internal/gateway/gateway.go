@@ -236,6 +236,9 @@ func (g *Gateway) Reload(c *Config) error {
 		default: // Serve has yet to look
 		}
 	}
+	if conf.Frames != before.Frames || conf.FrameData != before.FrameData {
+		g.restAll(conf)
+	}
 	g.closeServices(before)
 	return nil
 }

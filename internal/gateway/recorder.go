@@ -139,6 +139,22 @@ func (r *recorder) restLocked(d *device, conf *settings) {
 	r.trim(conf.Frames, conf.Frames*maxRecorded)
 }
 
+// restAll leaves of all frames what the configuration says, but for devices that are watched or have
+// just been.
+func (g *Gateway) restAll(conf *settings) {
+	g.registry.mu.Lock()
+	defer g.registry.mu.Unlock()
+	for _, d := range g.registry.byID {
+		if r := d.frames.Load(); r != nil {
+			r.mu.Lock()
+			if r.watchers == 0 && r.left.IsZero() {
+				r.restLocked(d, conf)
+			}
+			r.mu.Unlock()
+		}
+	}
+}
+
 // Frames returns the latest frames of a device, the oldest first.
 func (g *Gateway) Frames(id string) ([]Frame, error) {
 	d, err := g.device(id)

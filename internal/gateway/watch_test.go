@@ -150,3 +150,38 @@ func TestWatchWhatIsRecorded(t *testing.T) {
 		})
 	}
 }
+
+// What a reload says is not to be remembered any more is gone, also of devices that say nothing.
+func TestReloadOfWhatIsRecorded(t *testing.T) {
+	bubble(t, &Config{Frames: 9, FrameData: true}, func(t *testing.T, g *running) {
+		for _, id := range []string{"a", "watched"} {
+			c := g.wantBoard(id, "", nil)
+			for range 5 {
+				c.Push(t.Context(), 7, longwire.Raw("secret"))
+			}
+		}
+		synctest.Wait()
+		w, err := g.Watch("watched", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		for _, test := range []struct {
+			frames   int
+			withData bool
+		}{{4, true}, {4, false}, {0, false}} {
+			conf := *g.settings.Load().Config
+			conf.Frames, conf.FrameData = test.frames, test.withData
+			if err := g.Reload(&conf); err != nil {
+				t.Fatal(err)
+			}
+			frames, err := g.Frames("a")
+			if err != nil || len(frames) != test.frames || test.frames > 0 && (frames[0].Data != nil) != test.withData {
+				t.Errorf("%+v: %+v, %v", test, frames, err)
+			}
+			if frames, err := g.Frames("watched"); err != nil || len(frames) != 9 || string(frames[1].Data) != "secret" && string(frames[0].Data) != "secret" {
+				t.Errorf("%+v: %+v, %v", test, frames, err)
+			}
+		}
+	})
+}
