@@ -69,7 +69,7 @@ func (g *Gateway) attach(s *session, who identity) error {
 		r.byID[who.id] = d
 		r.order.add(d)
 	}
-	replaced, contested := d.session, false
+	now, replaced, contested := time.Now(), d.session, false
 	r.epoch++
 	switch replaced {
 	case nil:
@@ -77,8 +77,8 @@ func (g *Gateway) attach(s *session, who identity) error {
 	case s:
 		replaced = nil
 	default:
-		contested = replaced.isContested(s, d)
-		d.lastClose = &LastClose{longwire.ReasonReplaced.String(), s.since.UTC()}
+		contested = replaced.isContested(d, now)
+		d.lastClose = &LastClose{longwire.ReasonReplaced.String(), now.UTC()}
 		g.events.addKept(Event{Name: EventDisconnect, Device: d.id, Listener: d.listener, RemoteAddr: d.addr, Epoch: d.epoch, Reason: longwire.ReasonReplaced.String()}, nil)
 	}
 	if d.away != nil {
@@ -90,7 +90,7 @@ func (g *Gateway) attach(s *session, who identity) error {
 	if d.addr, d.listener = s.conn.RemoteAddr().String(), s.port.name; d.addr == d.id {
 		d.addr = d.id // in memory once
 	}
-	d.seen.Store(time.Now().UnixMilli())
+	d.seen.Store(now.UnixMilli())
 	s.device.Store(d)
 	s.conn.SetID(who.id)
 	g.events.addKept(Event{Name: EventConnect, Device: d.id, Listener: d.listener, RemoteAddr: d.addr, Epoch: d.epoch}, nil)
@@ -129,13 +129,13 @@ const (
 	warnEvery    = 60 // seconds
 )
 
-// isContested reports whether two seem to have one identity, when s replaces the session old of
-// a device, at most once a minute for each.
-func (old *session) isContested(s *session, d *device) bool {
-	if s.since.Sub(old.since) > shortSession || s.since.Unix()-int64(d.warned) < warnEvery {
+// isContested reports whether two seem to have one identity, when the session old of a device is
+// replaced, at most once a minute for each.
+func (old *session) isContested(d *device, now time.Time) bool {
+	if now.Sub(old.since) > shortSession || now.Unix()-int64(d.warned) < warnEvery {
 		return false
 	}
-	d.warned = uint32(s.since.Unix())
+	d.warned = uint32(now.Unix())
 	return true
 }
 

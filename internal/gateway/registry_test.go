@@ -107,6 +107,30 @@ func TestTakeover(t *testing.T) {
 	})
 }
 
+// A board that has long been connected, known by its address, says who it is.
+func TestTakeoverByAnOlderConnection(t *testing.T) {
+	bubble(t, &Config{}, func(t *testing.T, g *running) {
+		nc := g.dial()
+		defer nc.Close()
+		synctest.Wait()
+		time.Sleep(time.Hour)
+		first := g.wantBoard("a", "", nil)
+		time.Sleep(time.Hour)
+		if err := frame.NewWriter(nc, nil).WriteFrame(longwire.TypeHello, []byte(`{"id":"a"}`)); err != nil {
+			t.Fatal(err)
+		}
+		<-first.Done()
+		synctest.Wait()
+		d := g.want("a", true)
+		if d.LastClose == nil || d.LastClose.Reason != "replaced" || !d.LastClose.At.Equal(time.Now()) {
+			t.Errorf("replaced just now, and not %+v", d.LastClose)
+		}
+		if lines := g.lines("two connections take one identity from each other"); len(lines) != 0 {
+			t.Errorf("after an hour: %v", lines)
+		}
+	})
+}
+
 // The end of a connection that was replaced is noticed late, or at the same moment, and never
 // makes the device look away.
 func TestTakeoverTenThousandTimes(t *testing.T) {
