@@ -281,6 +281,25 @@ func TestKnownDevicesAreKept(t *testing.T) {
 	}
 }
 
+// A device that there is no room for when it goes is forgotten on disk too, and not known again after
+// a restart.
+func TestForgottenAsItLeaves(t *testing.T) {
+	dir := t.TempDir()
+	k := keep(t, dir, Config{MaxDevices: 1})
+	c := k.arrive("a", nil)
+	k.arrive("b", nil)
+	c.Close(longwire.ReasonClosed)
+	k.all(0, 1, func(e Event) bool { return e.Name == EventDisconnect && e.Device == "a" })
+	if _, err := k.Device("a"); err != ErrUnknown {
+		t.Errorf("it is still known: %v", err)
+	}
+	k.stop()
+	k = keep(t, dir, Config{})
+	if all, _ := k.Devices(Query{Limit: 10}); len(all) != 1 || all[0].ID != "b" {
+		t.Errorf("known are %+v, want b", all)
+	}
+}
+
 // deref makes a device comparable.
 func deref(d Device) any {
 	last := *d.LastClose

@@ -171,9 +171,9 @@ func (g *Gateway) disconnect(s *session, reason error) {
 	d.seen.Store(now.UnixMilli())
 	d.away = r.away.PushBack(d)
 	r.online--
-	r.trimLocked(conf, now)
 	g.events.addKept(Event{Name: EventDisconnect, Device: d.id, Listener: d.listener, RemoteAddr: d.addr, Epoch: d.epoch, Reason: word}, nil)
 	g.keepLocked(d)
+	r.trimLocked(conf, now) // it may be the one to go, and then from the disk too
 }
 
 // disconnectAll sees to the sessions that were cut off when the gateway stopped, and whose
