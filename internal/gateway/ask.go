@@ -207,6 +207,15 @@ type Target struct {
 	Groups []string
 }
 
+// named returns the ids of a target as a set.
+func (to *Target) named() map[string]bool {
+	set := make(map[string]bool, len(to.IDs))
+	for _, id := range to.IDs {
+		set[id] = true
+	}
+	return set
+}
+
 // BroadcastCounts says what has become of a broadcast, in devices.
 type BroadcastCounts struct {
 	Queued int `json:"queued" doc:"devices that it is on its way to"`
@@ -262,10 +271,7 @@ func (g *Gateway) targets(to Target) (sessions []*session, away int) {
 	g.registry.mu.Lock()
 	defer g.registry.mu.Unlock()
 	devices, unknown := g.registry.findLocked(conf, to)
-	named := make(map[string]bool)
-	for _, id := range to.IDs {
-		named[id] = true
-	}
+	named := to.named()
 	for _, d := range devices {
 		switch {
 		case d.session != nil:
@@ -284,9 +290,10 @@ func (g *Gateway) known(to Target) (ids, unknown []string) {
 	g.registry.mu.Lock()
 	defer g.registry.mu.Unlock()
 	devices, unknown := g.registry.findLocked(conf, to)
+	named := to.named()
 	for _, d := range devices {
 		// One that is known by its address does not come back under it.
-		if !d.byAddress || d.session != nil || slices.Contains(to.IDs, d.id) {
+		if !d.byAddress || d.session != nil || named[d.id] {
 			ids = append(ids, d.id)
 		}
 	}

@@ -233,6 +233,30 @@ func TestPushToABoardThatNeverReads(t *testing.T) {
 	})
 }
 
+// As many ids as a request has room for cost no more than as many look-ups, while boards wait.
+func TestTargetOfManyIDs(t *testing.T) {
+	g := new(Gateway)
+	conf, err := newSettings(&Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.settings.Store(conf)
+	g.registry.byID = make(map[string]*device)
+	var to Target
+	for i := range 50_000 {
+		id := fmt.Sprint("192.0.2.1:", 10_000+i)
+		g.registry.byID[id] = &device{id: id, byAddress: true}
+		to.IDs = append(to.IDs, id)
+	}
+	began := time.Now()
+	if ids, unknown := g.known(to); len(ids) != len(to.IDs) || len(unknown) != 0 {
+		t.Errorf("%d of %d, %d unknown", len(ids), len(to.IDs), len(unknown))
+	}
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("boards have waited for %v", took)
+	}
+}
+
 // Listeners have frames of their own, and what fits in those of one may not fit in another's.
 func TestBroadcastThatFitsNotAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
