@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -38,6 +39,7 @@ func appendUntilKilled() {
 		fmt.Println("error", "lost:", lost)
 	}
 	run := rand.Uint32()
+	fmt.Println("run", run)
 	var mu sync.Mutex
 	for w := range 16 {
 		go func() {
@@ -81,6 +83,7 @@ func TestKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	kept := map[string]map[string]string{"log": {}, "latest": {}}
+	runs := map[uint32]int{} // in which round each was
 	for round := range rounds {
 		c := exec.Command(self)
 		c.Dir = dir
@@ -95,10 +98,13 @@ func TestKilled(t *testing.T) {
 		timer := time.AfterFunc(time.Duration(100+rand.IntN(900))*time.Millisecond, func() { c.Process.Kill() })
 		for lines := bufio.NewScanner(out); lines.Scan(); {
 			word, rest, _ := strings.Cut(lines.Text(), " ")
-			if word == "error" {
+			switch f := strings.Fields(rest); {
+			case word == "error":
 				t.Errorf("round %d: %s", round, rest)
-			}
-			if f := strings.Fields(rest); word == "kept" && len(f) == 3 {
+			case word == "run":
+				run, _ := strconv.ParseUint(rest, 10, 32)
+				runs[uint32(run)] = round
+			case word == "kept" && len(f) == 3:
 				kept[f[0]][f[1]] = f[2]
 			}
 		}
@@ -115,7 +121,7 @@ func TestKilled(t *testing.T) {
 			}
 			for key, value := range values {
 				got := there[key]
-				if log == "latest" && newer(got, value) {
+				if log == "latest" && newer(runs, got, value) {
 					continue // what was written after it, and not told any more
 				}
 				if got != string(killData(value)) {
@@ -135,11 +141,11 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// newer reports whether data is of a later Append of the same process than value.
-func newer(data, value string) bool {
+// newer reports whether data is of a later Append than value, of the same process or of one after it.
+func newer(runs map[uint32]int, data, value string) bool {
 	var run, later uint32
 	var w, i, j int
 	fmt.Sscanf(value, "%d.%d.%d", &run, &w, &i)
 	fmt.Sscanf(data, "%d.%d.%d", &later, &w, &j)
-	return run == later && j > i && data == string(killData(fmt.Sprintf("%d.%d.%d", run, w, j)))
+	return (runs[later] > runs[run] || later == run && j > i) && data == string(killData(fmt.Sprintf("%d.%d.%d", later, w, j)))
 }
