@@ -102,6 +102,7 @@ func TestClientComesBackAfterAnHour(t *testing.T) {
 		if err := c.Ask(t.Context(), 1, nil, nil); err != nil {
 			t.Error(err)
 		}
+		synctest.Wait() // Online is called on a goroutine of its own
 		mu.Lock()
 		defer mu.Unlock()
 		if online != 2 || b.srv.Stats().Opened != 1 {
