@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -137,8 +138,11 @@ func (q *Question) encode(key string) (v any, sent []byte) {
 	if data == nil {
 		data = json.RawMessage("null")
 	}
-	return longwire.Envelope{CallBackKey: key, Data: data},
-		fmt.Appendf(nil, `{"data_type":"","call_back_key":"%s","data":%s}`, key, data)
+	var b bytes.Buffer
+	fmt.Fprintf(&b, `{"data_type":"","call_back_key":"%s","data":`, key)
+	json.Compact(&b, data) // as the library does
+	b.WriteByte('}')
+	return longwire.Envelope{CallBackKey: key, Data: data}, b.Bytes()
 }
 
 // readAnswer takes an answer for an envelope where it is one: with a key and a status. A board that knows no keys

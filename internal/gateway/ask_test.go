@@ -14,6 +14,7 @@ import (
 
 	"github.com/longwire/longwire"
 	"github.com/longwire/longwire/frame"
+	"github.com/longwire/longwire/internal/queue"
 	"github.com/longwire/longwire/longwiretest"
 )
 
@@ -122,6 +123,33 @@ func TestQuestionsThatAreNotSent(t *testing.T) {
 			t.Error(err)
 		}
 		wantFrames(1)
+	})
+}
+
+// What is counted and remembered of a message is what the board gets, however the JSON of a request
+// is laid out.
+func TestMessagesAreCountedAsTheyAreSent(t *testing.T) {
+	bubble(t, &Config{Frames: 3, FrameData: true}, func(t *testing.T, g *running) {
+		got := make(chan string, 1)
+		g.wantBoard("a", "", longwire.HandlerFunc(func(_ context.Context, m *longwire.Message) (any, error) {
+			got <- string(m.Data)
+			return nil, nil
+		}))
+		wide := json.RawMessage("{\n  \"url\" : \"a b<&>\u2028\",\n  \"n\" : [ 1.0e3 ]\n}")
+		if err := g.Push(t.Context(), "a", Question{Type: 7, Data: wide}); err != nil {
+			t.Fatal(err)
+		}
+		data := <-got
+		frames, err := g.Frames("a")
+		if err != nil || len(frames) != 1 || string(frames[0].Data) != data || frames[0].Size != len(data) {
+			t.Errorf("the board has got %q, remembered is %+v, %v", data, frames, err)
+		}
+		if d := g.want("a", true); d.BytesOut != int64(len(data)+8) {
+			t.Errorf("%d bytes are counted", d.BytesOut)
+		}
+		if size := sizeOf(&queue.Request{Data: wide}); size != len(data)+queue.IDSize {
+			t.Errorf("a command with it would have %d bytes", size)
+		}
 	})
 }
 
