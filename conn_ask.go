@@ -157,13 +157,7 @@ func (m *Message) decodeAnswer(answer any) error {
 		*answer = m.Data
 		return refused
 	case *Envelope:
-		*answer = Envelope{
-			DataType:    m.DataType(),
-			CallBackKey: m.Key(),
-			Status:      m.parts.status.text(m.Data),
-			Message:     m.parts.message.text(m.Data),
-			Data:        json.RawMessage(m.Payload()),
-		}
+		*answer = m.envelope()
 		return refused
 	}
 	payload := m.Payload()
@@ -174,6 +168,17 @@ func (m *Message) decodeAnswer(answer any) error {
 		return fmt.Errorf("longwire: ask %v: answer: %w", m.Type, err)
 	}
 	return nil
+}
+
+// envelope returns what the fields of an answer say.
+func (m *Message) envelope() Envelope {
+	return Envelope{
+		DataType:    m.DataType(),
+		CallBackKey: m.Key(),
+		Status:      m.parts.status.text(m.Data),
+		Message:     m.parts.message.text(m.Data),
+		Data:        json.RawMessage(m.Payload()),
+	}
 }
 
 // asks is the questions of one connection that have no answer yet. A nil *asks

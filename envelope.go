@@ -31,6 +31,17 @@ type Envelope struct {
 // answers with it, and Push and AskByType send it as it is.
 type Raw []byte
 
+// Answer returns the envelope of the answer that r is, and false where r is no
+// envelope or one that answers nothing: for those who ask by type, of boards that
+// may answer with anything. Its Data is a [json.RawMessage] that refers to r.
+func (r Raw) Answer() (e Envelope, ok bool) {
+	m := Message{Data: r}
+	if m.parts.scan(r); !m.parts.isAnswer() {
+		return e, false
+	}
+	return m.envelope(), true
+}
+
 // appendTo appends the envelope as JSON: without a status as a question, with
 // one as an answer.
 func (e *Envelope) appendTo(b []byte) ([]byte, error) {

@@ -313,3 +313,23 @@ func TestCloneKeepsTheFields(t *testing.T) {
 		t.Errorf("appending to the payload would overwrite %d bytes of the message", n)
 	}
 }
+
+func TestRawAnswer(t *testing.T) {
+	for _, test := range []struct {
+		raw  string
+		want Envelope
+		ok   bool
+	}{
+		{`{"data_type":"d","call_back_key":"k","status":"200","message":"m","data":[1]}`, Envelope{DataType: "d", CallBackKey: "k", Status: "200", Message: "m", Data: json.RawMessage(`[1]`)}, true},
+		{`{"call_back_key":"","status":"500"}`, Envelope{Status: "500", Data: json.RawMessage(nil)}, true},
+		{`{"call_back_key":"k","data":1}`, Envelope{}, false},
+		{`{"status":"200","data":1}`, Envelope{}, false},
+		{`{"call_back_key":"k","status":"200"} `, Envelope{CallBackKey: "k", Status: "200", Data: json.RawMessage(nil)}, true},
+		{`66666`, Envelope{}, false},
+		{``, Envelope{}, false},
+	} {
+		if got, ok := Raw(test.raw).Answer(); ok != test.ok || !reflect.DeepEqual(got, test.want) {
+			t.Errorf("%s: %+v, %v", test.raw, got, ok)
+		}
+	}
+}

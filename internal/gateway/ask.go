@@ -145,29 +145,16 @@ func (q *Question) encode(key string) (v any, sent []byte) {
 	return longwire.Envelope{CallBackKey: key, Data: data}, b.Bytes()
 }
 
-// readAnswer takes an answer for an envelope where it is one: with a key and a status. A board that knows no keys
-// may well have a status of its own in its JSON.
-func readAnswer(raw []byte) *Answer {
-	var e struct {
-		DataType *string         `json:"data_type"`
-		Key      *string         `json:"call_back_key"`
-		Status   *string         `json:"status"`
-		Message  *string         `json:"message"`
-		Data     json.RawMessage `json:"data"`
+// readAnswer takes an answer for an envelope where it is one.
+func readAnswer(raw longwire.Raw) *Answer {
+	if e, ok := raw.Answer(); ok {
+		data, _ := e.Data.(json.RawMessage)
+		return &Answer{DataType: e.DataType, Key: e.CallBackKey, Status: e.Status, Message: e.Message, Data: data}
 	}
-	if Deeper(raw, maxNested) || json.Unmarshal(raw, &e) != nil || e.Key == nil || e.Status == nil {
-		if raw == nil {
-			raw = []byte{}
-		}
-		return &Answer{Raw: raw}
+	if raw == nil {
+		raw = longwire.Raw{}
 	}
-	text := func(s *string) string {
-		if s == nil {
-			return ""
-		}
-		return *s
-	}
-	return &Answer{DataType: text(e.DataType), Key: *e.Key, Status: *e.Status, Message: text(e.Message), Data: e.Data}
+	return &Answer{Raw: raw}
 }
 
 // Push tells a device something. It returns when the message is on its way, which may

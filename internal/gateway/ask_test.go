@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -82,6 +83,42 @@ func TestAsk(t *testing.T) {
 		}
 		if _, err := g.Ask(t.Context(), "a", Question{Type: longwire.TypePing}); err == nil {
 			t.Error("a reserved type is sent")
+		}
+	})
+}
+
+// Boards that know no envelopes answer in JSON of their own, which may look like one.
+func TestAnswersThatAreNoEnvelopes(t *testing.T) {
+	const key = `"call_back_key":"k",`
+	bubble(t, &Config{}, func(t *testing.T, g *running) {
+		var answer string
+		g.wantBoard("a", "", longwire.HandlerFunc(func(context.Context, *longwire.Message) (any, error) { return longwire.Raw(answer), nil }))
+		for _, test := range []struct{ answer, want string }{
+			{`{"status":"ok","celsius":21}`, ""},
+			{`{"Status":"200","celsius":21}`, ""},
+			{`{` + key + `"celsius":21}`, ""},
+			{`{` + key + `"status":200}`, ""},
+			{`{` + key + `"status":"200","Status":"500"}`, ""},
+			{`{` + key + `"status":"200","status":"500"}`, ""},
+			{`{` + key + `"status":"200","data":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}`, ""},
+			{`null`, ""},
+			{``, ""},
+			{`{` + key + `"status":"200","data":[1]}`, `{"data_type":"","call_back_key":"k","status":"200","message":"","data":[1]}`},
+			{`{"message":"m","data_type":"d","status":"500","call_back_key":""}`, `{"data_type":"d","call_back_key":"","status":"500","message":"m","data":null}`},
+			{`{` + key + `"status":""}`, `{"data_type":"","call_back_key":"k","status":"","message":"","data":null}`},
+		} {
+			answer = test.answer
+			a, err := g.Ask(t.Context(), "a", Question{Type: 1, Match: MatchType})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := test.want
+			if want == "" {
+				want = `{"raw":"` + base64.StdEncoding.EncodeToString([]byte(test.answer)) + `"}`
+			}
+			if got, err := a.MarshalJSON(); err != nil || string(got) != want {
+				t.Errorf("%.80q is shown as %.200s, %v", test.answer, got, err)
+			}
 		}
 	})
 }
