@@ -18,22 +18,57 @@ const shareFrom = 2 << 10
 // Config.Overflow says otherwise for the type; queued counts the others. The error tells that v cannot be encoded, that the type is reserved, or that
 // the message does not fit in a frame of some connections; the others have it then.
 func Broadcast(conns iter.Seq[*Conn], t Type, v any) (queued int, err error) {
-	var end *endpoint // of the connections that frame is for
-	var frame []byte
-	var misfit error
-	for c := range conns {
-		if c.end != end {
-			end = c.end
-			if frame, err = end.encodeFrame(t, v); err != nil {
-				misfit = fmt.Errorf("longwire: broadcast %v: %w", t, err)
-			}
-		}
-		if err == nil && c.pushFrame(t, frame) {
+	for _, why := range BroadcastEach(conns, t, v) {
+		misfit, is := why.(*misfitError)
+		switch {
+		case why == nil:
 			queued++
+		case is:
+			err = misfit
 		}
 	}
-	return queued, misfit
+	return queued, err
 }
+
+// BroadcastEach is Broadcast for those who want to know which connections the message is queued on. It
+// yields each with nil, or with the reason why not: [ErrDropped] where there is no room, a [*CloseError]
+// where the connection is over, and any other error where Broadcast would return it. The message goes
+// out while the result is ranged over.
+func BroadcastEach(conns iter.Seq[*Conn], t Type, v any) iter.Seq2[*Conn, error] {
+	return func(yield func(*Conn, error) bool) {
+		var end *endpoint // of the connections that frame is for
+		var frame []byte
+		var misfit error
+		for c := range conns {
+			if c.end != end {
+				end, misfit = c.end, nil
+				var err error
+				if frame, err = end.encodeFrame(t, v); err != nil {
+					misfit = &misfitError{t, err}
+				}
+			}
+			why := misfit
+			if why == nil {
+				why = c.offer(t, frame, c.end.Overflow[t], true) // it must never change again
+			}
+			if why == errNoRoom {
+				why = ErrDropped
+			}
+			if !yield(c, why) {
+				return
+			}
+		}
+	}
+}
+
+// A misfitError is why a message can be sent to none of the connections that have one endpoint.
+type misfitError struct {
+	typ Type
+	why error
+}
+
+func (e *misfitError) Error() string { return fmt.Sprintf("longwire: broadcast %v: %v", e.typ, e.why) }
+func (e *misfitError) Unwrap() error { return e.why }
 
 // encodeFrame makes a message into a whole frame.
 func (e *endpoint) encodeFrame(t Type, v any) ([]byte, error) {
@@ -48,10 +83,4 @@ func (e *endpoint) encodeFrame(t Type, v any) ([]byte, error) {
 		return nil, err
 	}
 	return e.codec.Append(make([]byte, 0, len(data)+e.overhead), t, data)
-}
-
-// pushFrame queues a frame, which must never change again, and has it written. It
-// reports whether it is queued.
-func (c *Conn) pushFrame(t Type, frame []byte) bool {
-	return c.offer(t, frame, c.end.Overflow[t], true) == nil
 }

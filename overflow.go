@@ -26,7 +26,7 @@ const (
 )
 
 // ErrDropped is the error of Push for a message that was dropped, as Config.Overflow
-// demands for its type.
+// demands for its type, and that of BroadcastEach for one that there was no room for.
 var ErrDropped = errors.New("longwire: dropped: the peer does not read fast enough")
 
 // apart reports whether messages that wait do so apart from those of other types.

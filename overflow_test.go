@@ -246,6 +246,11 @@ func TestBroadcastOverflow(t *testing.T) {
 				}
 			}
 		}
+		for c, err := range longwire.BroadcastEach(b.srv.Conns(), 6, numbered(50)) {
+			if c == nil || !errors.Is(err, longwire.ErrDropped) {
+				t.Errorf("%v: %v, want %v", c, err, longwire.ErrDropped)
+			}
+		}
 		got := p.readNumbers()
 		if n := got[6]; len(n) < 14 || len(n) > 20 || n[12] != 12 {
 			t.Errorf("of the type that waits arrived %v", n)

@@ -238,16 +238,20 @@ func (g *Gateway) Broadcast(to Target, q Question) (n BroadcastCounts, err error
 				here = append(here, s)
 			}
 		}
-		queued, misfit := longwire.Broadcast(conns(here), q.Type, v)
-		if misfit != nil {
-			n.Misfit += len(here)
-			err = misfit
-			continue
-		}
-		n.Queued += queued
-		n.Full += len(here) - queued
-		for _, s := range here {
-			s.out(q.Type, sent)
+		at := 0
+		for _, why := range longwire.BroadcastEach(conns(here), q.Type, v) {
+			_, closed := errors.AsType[*longwire.CloseError](why)
+			switch {
+			case why == nil:
+				n.Queued++
+				here[at].out(q.Type, sent)
+			case closed, errors.Is(why, longwire.ErrDropped):
+				n.Full++
+			default:
+				n.Misfit++
+				err = why
+			}
+			at++
 		}
 	}
 	if n.Queued+n.Full > 0 {

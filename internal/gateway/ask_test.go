@@ -292,8 +292,12 @@ func TestPushToABoardThatNeverReads(t *testing.T) {
 		if err != ErrNoRoom {
 			t.Error(err)
 		}
+		before := g.want(all[0].ID, true).FramesOut
 		if n, err := g.Broadcast(Target{All: true}, big); n != (BroadcastCounts{Full: 1}) || err != nil {
 			t.Errorf("%+v, %v", n, err)
+		}
+		if d := g.want(all[0].ID, true); d.FramesOut != before {
+			t.Errorf("%d frames to it are counted, want %d", d.FramesOut, before)
 		}
 	})
 }
