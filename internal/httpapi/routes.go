@@ -39,6 +39,14 @@ func (s *Server) routes() error {
 	}
 	config.AllowAdditionalPropertiesByDefault = true
 	s.api = humago.New(s.mux, config)
+	s.api.UseMiddleware(func(c huma.Context, next func(huma.Context)) {
+		r, w := humago.Unwrap(c)
+		if p := checkQuery(r.URL.RawQuery); p != nil {
+			p.write(w)
+			return
+		}
+		next(c)
+	})
 
 	add(s, "GET /v1/devices", "listDevices", "The devices that have been connected", s.listDevices, 200, 400)
 	add(s, "GET /v1/devices/{id}", "getDevice", "What is known of a device", s.showDevice, 200, 404)

@@ -63,6 +63,34 @@ func TestPathsAndMethods(t *testing.T) {
 	})
 }
 
+// A parameter that is understood in one of two ways, or in none, is nothing to go on with.
+func TestParameters(t *testing.T) {
+	bubble(t, gateway.Config{}, httpapi.Config{}, func(t *testing.T, s *site) {
+		s.board(longwire.Hello{ID: "a"}, nil)
+		for query, detail := range map[string]string{
+			"online=true&online=false":   `"online" is there twice`,
+			"limit=1&limit=1":            `"limit" is there twice`,
+			"search=a&search=":           `"search" is there twice`,
+			"search=b&se%61rch=a":        `"search" is there twice`,
+			"prefix=%zz":                 "cannot be read",
+			"online=true&prefix=%a":      "cannot be read",
+			"prefix=b;online=false":      "cannot be read",
+			"online=true;online=false":   "cannot be read",
+			"x=1&x=2":                    `"x" is there twice`,
+			"x=1":                        "unknown query parameter",
+			"online=true&Online=true":    "unknown query parameter",
+			"limit=10&limit%5B%5D=10":    "unknown query parameter",
+			"online=maybe":               "online",
+			"limit=18446744073709551617": "limit",
+		} {
+			s.wantProblem(400, detail, "GET", "/v1/devices?"+query, "")
+		}
+		s.wantProblem(400, "there twice", "GET", "/v1/events?from=0&from=1", "")
+		s.wantProblem(400, "there twice", "POST", "/v1/devices/a/commands?wait=1s&wait=2s", `{"type":16}`)
+		s.want(200, "GET", "/v1/devices?search=%3B&prefix=&limit=1", "")
+	})
+}
+
 func TestReload(t *testing.T) {
 	bubble(t, gateway.Config{}, httpapi.Config{}, func(t *testing.T, s *site) {
 		s.wantProblem(501, "no configuration", "POST", "/v1/reload", "")

@@ -6,7 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -36,6 +40,22 @@ func decode(data []byte, v any) error {
 		return errors.New("there is more behind the JSON of the body")
 	}
 	return understandable(json.Unmarshal(data, v))
+}
+
+// checkQuery says what is wrong with the parameters of a request, whatever they are. Of a parameter that is
+// there twice package huma takes the first, and what it cannot read it leaves out: then the request would be for
+// something else than somebody has asked for.
+func checkQuery(raw string) *problem {
+	parameters, err := url.ParseQuery(raw)
+	if err != nil {
+		return newProblem(http.StatusBadRequest, "The parameters cannot be read: a %% needs two hexadecimal digits behind it, and a semicolon is written %%3B.")
+	}
+	for _, name := range slices.Sorted(maps.Keys(parameters)) {
+		if len(parameters[name]) > 1 {
+			return newProblem(http.StatusBadRequest, "The parameter %.64q is there twice.", name)
+		}
+	}
+	return nil
 }
 
 // checkNames reads an object, whose fields must be those of the struct t, each at most once and
