@@ -54,6 +54,8 @@ func (s *Store) withEngine(ctx context.Context, f func(*engine) error) error {
 			return fmt.Errorf("store: %w", context.Cause(ctx))
 		case e.server != nil && up.Err() != nil:
 			continue
+		case s.ctx.Err() != nil:
+			return ErrClosed
 		}
 		return unavailable(err)
 	}
