@@ -118,6 +118,7 @@ const (
 type link interface {
 	flush(b *buffer)  // write b, which the caller has claimed, and then what wrote returns; may block
 	kick(b *buffer)   // do the same without blocking the caller
+	pass(b *buffer)   // do the same, or have the driver do it: for goroutines that handlers run on
 	resume()          // reading had paused and may go on
 	yield()           // the caller may be on the driver's goroutine, and is about to block
 	shut(linger bool) // the connection is over: let go, at once or after what is queued

@@ -122,6 +122,7 @@ type worker struct {
 	inline  bool
 	own     batch
 	lent    *buffer       // holds their data, if the driver does not
+	apart   bool          // a message that has just arrived is for another goroutine
 	yielded func()        // handedOver; kept like begin
 	current atomic.Uint32 // type of the message being handled
 	alone   atomic.Bool   // the goroutine is not the driver's any more
@@ -307,8 +308,12 @@ func (w *worker) flush() {
 	w.c.mu.Lock()
 	b := w.c.claimLocked()
 	w.c.mu.Unlock()
-	if b != nil {
+	switch {
+	case b == nil:
+	case w.inline && !w.alone.Load():
 		w.c.link.flush(b)
+	default:
+		w.c.link.pass(b)
 	}
 }
 

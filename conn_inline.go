@@ -24,7 +24,7 @@ func (w *worker) gather(b []byte, mostFrames, mostBytes int) (frames, bytes int,
 		}
 		frames++
 		if f.Type >= firstReserved && e.isReserved(f.Type) || slow && e.slow.has(f.Type) || w.own.full(e.MaxInbox) {
-			inline = c.arrived(f)
+			inline = c.arrived(f, w)
 			continue
 		}
 		m := w.own.next()

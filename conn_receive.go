@@ -39,7 +39,7 @@ func (c *Conn) feed(b []byte, now tick, w *worker) (paused, over bool) {
 		var n int
 		if f, n, err = c.dec.Next(b[bytes:]); err == nil {
 			frames++
-			c.arrived(f)
+			c.arrived(f, w)
 		}
 		bytes += n
 	}
@@ -209,7 +209,7 @@ func (c *Conn) hangUp() {
 
 // arrived deals with one frame. It reports whether the next one may be handled where
 // it arrives, if this one might have been.
-func (c *Conn) arrived(f frame.Frame) (inline bool) {
+func (c *Conn) arrived(f frame.Frame, w *worker) (inline bool) {
 	if c.end.isReserved(f.Type) {
 		return c.controlArrived(f)
 	}
@@ -226,6 +226,9 @@ func (c *Conn) arrived(f frame.Frame) (inline bool) {
 	case c.phase == stranger:
 		c.rare.adm.take(&m)
 	default:
+		if w != nil {
+			w.apart = true
+		}
 		work, refusal = c.enqueueLocked(&m)
 	}
 	c.mu.Unlock()

@@ -223,6 +223,8 @@ func (l *netLink) flush(b *buffer) {
 	}
 }
 
+func (l *netLink) pass(b *buffer) { l.flush(b) }
+
 func (l *netLink) flushAll(b *buffer) {
 	for b != nil {
 		b = l.write(b)

@@ -22,6 +22,7 @@ type pollConn struct {
 	flags   atomic.Uint32
 	loop    uint16 // index in poller.loops
 	remote  compactAddr
+	apart   bool  // its latest message is handled on a goroutine; owned by the loop
 	drained int32 // bytes that have been read and thrown away; owned by the loop
 	readEnd atomic.Pointer[signal]
 
@@ -84,6 +85,9 @@ func startPoll(e *endpoint, p *poller, fd int, remote netip.AddrPort, admit admi
 
 // Ready is called by the loop.
 func (l *pollConn) Ready(t *poll.Turn, ev poll.Events) {
+	if ev&poll.Flush != 0 {
+		l.goOn()
+	}
 	if l.is(finished) {
 		l.release()
 		return
@@ -101,7 +105,11 @@ func (l *pollConn) Ready(t *poll.Turn, ev poll.Events) {
 			l.goOn()
 		}
 	}
-	if ev&poll.Readable != 0 && !l.is(paused|readAll) {
+	switch {
+	case ev&poll.Readable == 0 || l.is(paused|readAll):
+	case l.apart && ev&poll.Behind == 0:
+		t.Again(poll.Readable | poll.Behind)
+	default:
 		l.read(t)
 	}
 }
@@ -142,7 +150,11 @@ func (l *pollConn) read(t *poll.Turn) {
 		w = new(worker)
 		t.Local = w
 	}
+	w.apart = false
 	pause, over := l.conn.feed(t.Buf[:n], l.conn.end.at(t.Round), w)
+	if w.apart || w.batch != nil {
+		l.apart = w.apart
+	}
 	switch {
 	case pause:
 		l.pause(t)
@@ -195,6 +207,15 @@ func (l *pollConn) flush(b *buffer) {
 }
 
 func (l *pollConn) kick(b *buffer) { l.flush(b) }
+
+// pass has the loop write while it is busy, in its own time: with a thousand goroutines
+// that each write, it would seldom have its turn.
+func (l *pollConn) pass(b *buffer) {
+	l.pending, l.written = b, 0
+	if loop := l.poller.loops[l.loop]; !loop.Busy() || !loop.Post(l, poll.Flush|poll.Behind) {
+		l.goOn()
+	}
+}
 
 func (l *pollConn) goOn() {
 	for range maxWrites {

@@ -16,6 +16,7 @@ type noLink struct{ kicked atomic.Int64 }
 
 func (l *noLink) flush(b *buffer)                 { l.kicked.Add(1) }
 func (l *noLink) kick(b *buffer)                  { l.kicked.Add(1) }
+func (l *noLink) pass(b *buffer)                  { l.kicked.Add(1) }
 func (l *noLink) resume()                         {}
 func (l *noLink) yield()                          {}
 func (l *noLink) shut(bool)                       {}

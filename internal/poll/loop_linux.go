@@ -6,13 +6,14 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// Events is what a socket is ready for.
+// Events is what a socket is ready for, or its handler wants to be told of.
 type Events uint8
 
 const (
@@ -20,6 +21,8 @@ const (
 	Writable                    // bytes may be written
 	HungUp                      // the peer ended its stream, or the socket is broken: read to learn which
 	Urgent                      // there is urgent data: a read that comes back short may not have been all
+	Flush                       // posted: what waits to be written is to be written
+	Behind                      // posted, or given to Again: it is to come behind what others are ready for, see leastBehind
 )
 
 // A Handler is told of the events of a socket, on the goroutine that has the turn
@@ -38,6 +41,7 @@ type Loop[H Handler] struct {
 	wake  int           // an eventfd that epoll watches, for Post
 	done  chan struct{} // closed when the loop has ended
 	guard guard
+	busy  atomic.Bool
 
 	mu     sync.Mutex
 	slots  []*[slotsPiece]slot[H] // by file descriptor, in pieces that never move
@@ -68,6 +72,11 @@ const (
 	readBuffer = 64 << 10
 	// maxEvents is how many events are fetched at a time.
 	maxEvents = 256
+	// leastBehind is how many handlers that are behind are told of something in a
+	// round where nobody else is; otherwise half as many as of others, and one at
+	// least. Those are meant whose work is done on goroutines, which costs about twice
+	// as much: so neither kind can take the processor from the other.
+	leastBehind = 16
 )
 
 // one is what is written to an eventfd. Nobody reads it: each write is an event.
@@ -186,6 +195,10 @@ func (l *Loop[H]) Post(h H, ev Events) bool {
 	return true
 }
 
+// Busy reports whether the loop has something to do at this moment, so that it costs
+// little to have it do more.
+func (l *Loop[H]) Busy() bool { return l.busy.Load() }
+
 // HandOver lets another goroutine take the loop over, as the calling one is about
 // to block between Enter and Leave. It does nothing when nobody is there.
 func (l *Loop[H]) HandOver() { l.guard.turn.Load().handOver() }
@@ -205,7 +218,7 @@ func (l *Loop[H]) begin(t *turn[H]) {
 
 // lookUp appends the handlers of the events and of what is posted. It reports
 // whether the loop goes on.
-func (l *Loop[H]) lookUp(events []unix.EpollEvent, ready *[]due[H]) bool {
+func (l *Loop[H]) lookUp(events []unix.EpollEvent, ready, behind *[]due[H]) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	carried := len(*ready) // handlers that have more to do: few, as a rule none
@@ -228,11 +241,15 @@ func (l *Loop[H]) lookUp(events []unix.EpollEvent, ready *[]due[H]) bool {
 		}
 	}
 	for _, d := range l.posted {
-		tell(d.handler, d.events)
+		if d.events&Behind != 0 {
+			*behind = append(*behind, d)
+		} else {
+			tell(d.handler, d.events)
+		}
 	}
 	clear(l.posted)
 	l.posted = l.posted[:0]
-	l.ended = l.closed && len(*ready) == 0
+	l.ended = l.closed && len(*ready)+len(*behind) == 0
 	return !l.ended
 }
 
@@ -263,11 +280,12 @@ func (l *Loop[H]) end() {
 // turn is a Turn with the work of its loop.
 type turn[H Handler] struct {
 	Turn
-	loop  *Loop[H]
-	raw   []unix.EpollEvent
-	ready []due[H] // what the handlers are told of
-	next  int      // the first of them that is not told yet
-	more  []due[H] // what they are told of in the round after
+	loop   *Loop[H]
+	raw    []unix.EpollEvent
+	ready  []due[H] // what the handlers are told of
+	next   int      // the first of them that is not told yet
+	more   []due[H] // what they are told of in the round after
+	behind []due[H] // and behind others, in one of the rounds after
 }
 
 // run is the loop, until it ends or another goroutine takes it over.
@@ -276,7 +294,11 @@ func (t *turn[H]) run() {
 	l, n := t.loop, 0
 	fetch := func(epoll uintptr) (done bool) {
 		n = fetchEvents(int(epoll), t.raw)
-		return n > 0 || len(t.ready) > 0 // otherwise wait
+		if n > 0 || len(t.ready)+len(t.behind) > 0 {
+			return true
+		}
+		l.busy.Store(false)
+		return false // wait
 	}
 	for {
 		for t.next < len(t.ready) {
@@ -294,27 +316,50 @@ func (t *turn[H]) run() {
 		if l.wait.Read(fetch) != nil {
 			n = 0 // Close has been called
 		}
-		if !l.lookUp(t.raw[:n], &t.ready) {
+		if !l.busy.Load() {
+			l.busy.Store(true)
+		}
+		if !l.lookUp(t.raw[:n], &t.ready, &t.behind) {
 			l.end()
 			return
 		}
+		t.catchUp()
 		t.Round = time.Now()
 	}
 }
 
 // keep notes what the handler called Again for.
 func (t *turn[H]) keep(h H) {
-	if t.again != 0 {
+	switch {
+	case t.again&Behind != 0:
+		t.behind = append(t.behind, due[H]{h, t.again})
+	case t.again != 0:
 		t.more = append(t.more, due[H]{h, t.again})
-		t.again = 0
 	}
+	t.again = 0
+}
+
+// catchUp takes some of those who are behind into the round.
+func (t *turn[H]) catchUp() {
+	if len(t.behind) == 0 {
+		return // as a rule
+	}
+	n := leastBehind
+	if len(t.ready) > 0 {
+		n = max(1, len(t.ready)/2)
+	}
+	n = min(n, len(t.behind))
+	t.ready = append(t.ready, t.behind[:n]...)
+	left := copy(t.behind, t.behind[n:])
+	clear(t.behind[left:])
+	t.behind = t.behind[:left]
 }
 
 // passOn begins a turn with what is left of this one, which is over.
 func (t *turn[H]) passOn() {
 	t.keep(t.ready[t.next-1].handler)
 	next := t.loop.newTurn()
-	next.ready, next.next, next.more = t.ready, t.next, t.more
-	t.ready, t.more = nil, nil
+	next.ready, next.next, next.more, next.behind = t.ready, t.next, t.more, t.behind
+	t.ready, t.more, t.behind = nil, nil, nil
 	t.loop.begin(next)
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -140,6 +142,91 @@ func TestLoopIsFair(t *testing.T) {
 	}
 }
 
+// Those who are behind come after the others of a round, half as many as these are, in
+// the order in which they fell behind.
+func TestBehind(t *testing.T) {
+	loop := newLoop(t)
+	var rounds []string // who is told, by the loop's goroutine; each letter is one of them
+	var round time.Time
+	gate, begun, over := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	loop.Post(&handler{func(*poll.Turn, poll.Events) {
+		close(begun)
+		<-gate
+	}}, 0)
+	<-begun
+	left := 0
+	post := func(letter string, n int, ev poll.Events, ready func(turn *poll.Turn, ev poll.Events) (more bool)) {
+		left += n
+		for range n {
+			loop.Post(&handler{func(turn *poll.Turn, ev poll.Events) {
+				if turn.Round != round {
+					round = turn.Round
+					rounds = append(rounds, "")
+				}
+				name := letter
+				if ev&poll.Behind != 0 {
+					name = strings.ToUpper(letter)
+				}
+				rounds[len(rounds)-1] += name
+				if ready != nil && ready(turn, ev) {
+					return
+				}
+				if left--; left == 0 {
+					close(over)
+				}
+			}}, ev)
+		}
+	}
+	post("p", 30, poll.Flush|poll.Behind, nil)
+	post("o", 40, poll.Readable, func(turn *poll.Turn, _ poll.Events) (more bool) {
+		if len(rounds) < 3 {
+			turn.Again(poll.Readable)
+		}
+		return len(rounds) < 3
+	})
+	post("l", 10, poll.Readable, func(turn *poll.Turn, ev poll.Events) (more bool) {
+		if ev&poll.Behind == 0 {
+			turn.Again(poll.Readable | poll.Behind)
+		}
+		return ev&poll.Behind == 0
+	})
+	close(gate)
+	<-over
+	loop.Close()
+	n := strings.Repeat
+	if want := []string{n("o", 40) + n("l", 10) + n("P", 25), n("o", 40) + n("P", 5) + n("L", 10), n("o", 40)}; !slices.Equal(rounds, want) {
+		t.Errorf("got  %q\nwant %q", rounds, want)
+	}
+}
+
+// Where nobody else is they come all the same, and whoever blocks does not keep them.
+func TestBehindAlone(t *testing.T) {
+	loop := newLoop(t)
+	gate, begun, release := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	loop.Post(&handler{func(*poll.Turn, poll.Events) {
+		close(begun)
+		<-gate
+	}}, 0)
+	<-begun
+	loop.Post(&handler{func(turn *poll.Turn, _ poll.Events) {
+		turn.Enter(func() {})
+		<-release
+		turn.Leave()
+	}}, 0)
+	const many = 100
+	told := make(chan int, many)
+	for i := range many {
+		loop.Post(&handler{func(*poll.Turn, poll.Events) { told <- i }}, poll.Behind)
+	}
+	close(gate)
+	for i := range many {
+		if got := <-told; got != i {
+			t.Fatalf("%d is told before %d", got, i)
+		}
+	}
+	close(release)
+}
+
 func TestLoopForgets(t *testing.T) {
 	loop := newLoop(t)
 	loop.Remove(5000) // that it never knew
@@ -175,12 +262,12 @@ func TestPost(t *testing.T) {
 
 // What is posted while the loop ends is told or refused, and never lost.
 func TestPostWhileTheLoopEnds(t *testing.T) {
-	for range 200 {
+	for i := range 400 {
 		loop := newLoop(t)
 		told := make(chan struct{}, 1)
 		h := &handler{func(*poll.Turn, poll.Events) { told <- struct{}{} }}
 		go loop.Close()
-		if loop.Post(h, 0) {
+		if loop.Post(h, []poll.Events{0, poll.Behind}[i%2]) {
 			<-told
 		}
 	}

@@ -32,7 +32,8 @@ type Turn struct {
 const lost = 1<<64 - 2
 
 // Again has the handler that is being told of something told of ev in the next
-// round. It must not be called between Enter and Leave.
+// round, or with Behind in one of the next; Ready is told of Behind too then. It must
+// not be called between Enter and Leave.
 func (t *Turn) Again(ev Events) { t.again |= ev }
 
 // Enter says that code which may block begins. When it does not come back soon, or
