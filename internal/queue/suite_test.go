@@ -309,8 +309,11 @@ func (w *world) get(c *Command) *Command {
 	return now
 }
 
+// wantState looks at a command when nothing is going on any more: at the moment at which the
+// test goes on, another attempt may have begun.
 func (w *world) wantState(c *Command, want State, attempts int) *Command {
 	w.t.Helper()
+	synctest.Wait()
 	got := w.get(c)
 	if got.State != want || got.Attempts != attempts {
 		w.t.Errorf("the command is %s after %d attempts (%s), want %s after %d", got.State, got.Attempts, got.Error, want, attempts)
