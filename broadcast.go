@@ -1,6 +1,7 @@
 package longwire
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 )
@@ -15,25 +16,24 @@ const shareFrom = 2 << 10
 //
 // Broadcast never waits. A connection that is over, or whose peer has left so much
 // unread that there is no room (Config.MaxOutbox), is passed over, unless
-// Config.Overflow says otherwise for the type; queued counts the others. The error tells that v cannot be encoded, that the type is reserved, or that
-// the message does not fit in a frame of some connections; the others have it then.
+// Config.Overflow says otherwise for the type; queued counts the others. The error
+// tells that v cannot be encoded, that the type is reserved, or that the message does
+// not fit in a frame of some connections; the others have it then.
 func Broadcast(conns iter.Seq[*Conn], t Type, v any) (queued int, err error) {
 	for _, why := range BroadcastEach(conns, t, v) {
-		misfit, is := why.(*misfitError)
-		switch {
-		case why == nil:
+		if why == nil {
 			queued++
-		case is:
-			err = misfit
+		} else if _, over := errors.AsType[*CloseError](why); !over && why != ErrDropped {
+			err = why
 		}
 	}
 	return queued, err
 }
 
-// BroadcastEach is Broadcast for those who want to know which connections the message is queued on. It
-// yields each with nil, or with the reason why not: [ErrDropped] where there is no room, a [*CloseError]
-// where the connection is over, and any other error where Broadcast would return it. The message goes
-// out while the result is ranged over.
+// BroadcastEach is Broadcast for those who want to know which connections the message
+// is queued on. It yields each with nil, or with the reason why not: [ErrDropped] where
+// there is no room, a [*CloseError] where the connection is over, and any other error
+// where Broadcast would return it. The message goes out while the result is ranged over.
 func BroadcastEach(conns iter.Seq[*Conn], t Type, v any) iter.Seq2[*Conn, error] {
 	return func(yield func(*Conn, error) bool) {
 		var end *endpoint // of the connections that frame is for
@@ -41,15 +41,14 @@ func BroadcastEach(conns iter.Seq[*Conn], t Type, v any) iter.Seq2[*Conn, error]
 		var misfit error
 		for c := range conns {
 			if c.end != end {
-				end, misfit = c.end, nil
-				var err error
-				if frame, err = end.encodeFrame(t, v); err != nil {
-					misfit = &misfitError{t, err}
+				end = c.end
+				if frame, misfit = end.encodeFrame(t, v); misfit != nil {
+					misfit = fmt.Errorf("longwire: broadcast %v: %w", t, misfit)
 				}
 			}
 			why := misfit
 			if why == nil {
-				why = c.offer(t, frame, c.end.Overflow[t], true) // it must never change again
+				why = c.offer(t, frame, end.Overflow[t], true) // it must never change again
 			}
 			if why == errNoRoom {
 				why = ErrDropped
@@ -60,15 +59,6 @@ func BroadcastEach(conns iter.Seq[*Conn], t Type, v any) iter.Seq2[*Conn, error]
 		}
 	}
 }
-
-// A misfitError is why a message can be sent to none of the connections that have one endpoint.
-type misfitError struct {
-	typ Type
-	why error
-}
-
-func (e *misfitError) Error() string { return fmt.Sprintf("longwire: broadcast %v: %v", e.typ, e.why) }
-func (e *misfitError) Unwrap() error { return e.why }
 
 // encodeFrame makes a message into a whole frame.
 func (e *endpoint) encodeFrame(t Type, v any) ([]byte, error) {

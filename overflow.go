@@ -36,8 +36,8 @@ func (o Overflow) apart() bool { return o == OverflowDropOldest || o == Overflow
 var errNoRoom = errors.New("no room")
 
 // offer queues a frame, which must never change again, and has it written. It never
-// waits, but returns errNoRoom when that is what the type demands. Common says that the frame is for
-// other connections too.
+// waits, but returns errNoRoom when that is what the type demands. Common says that the
+// frame is for other connections too.
 func (c *Conn) offer(t Type, frame []byte, how Overflow, common bool) error {
 	c.mu.Lock()
 	dropped, err := c.offerLocked(t, frame, how, common)
