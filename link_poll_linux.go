@@ -23,6 +23,7 @@ type pollConn struct {
 	loop    uint16 // index in poller.loops
 	remote  compactAddr
 	apart   bool  // its latest message is handled on a goroutine; owned by the loop
+	behind  bool  // it is to be read behind others; owned by the loop
 	drained int32 // bytes that have been read and thrown away; owned by the loop
 	readEnd atomic.Pointer[signal]
 
@@ -105,9 +106,16 @@ func (l *pollConn) Ready(t *poll.Turn, ev poll.Events) {
 			l.goOn()
 		}
 	}
+	if ev&poll.Readable == 0 {
+		return
+	}
+	if ev&poll.Behind != 0 {
+		l.behind = false
+	}
 	switch {
-	case ev&poll.Readable == 0 || l.is(paused|readAll):
+	case l.behind || l.is(paused|readAll):
 	case l.apart && ev&poll.Behind == 0:
+		l.behind = true
 		t.Again(poll.Readable | poll.Behind)
 	default:
 		l.read(t)

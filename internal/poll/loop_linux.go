@@ -73,7 +73,7 @@ const (
 	// maxEvents is how many events are fetched at a time.
 	maxEvents = 256
 	// leastBehind is how many handlers that are behind are told of something in a
-	// round where nobody else is; otherwise half as many as of others, and one at
+	// round where nobody else is; otherwise half as many as others, and one at
 	// least. Those are meant whose work is done on goroutines, which costs about twice
 	// as much: so neither kind can take the processor from the other.
 	leastBehind = 16
