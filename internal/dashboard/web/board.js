@@ -63,6 +63,7 @@ function Trace({ id }) {
   const waiting = useRef([]); // have come, and are not shown yet
   const latest = useRef(0), drawing = useRef(0), counted = useRef(0);
   const [held, setHeld] = useState(0);
+  const [follows, setFollows] = useState(false);
   const show = () => {
     drawing.current = 0;
     const fresh = waiting.current;
@@ -79,7 +80,7 @@ function Trace({ id }) {
       drawing.current ||= setTimeout(() => { drawing.current = 0; setHeld(counted.current); }, 200);
     } else drawing.current ||= requestAnimationFrame(show);
   };
-  useStream(device(id, '/trace'), {}, { frame: add, lost: ({ count }) => say(t('{0} frames went by too quickly to be shown', number(count))) }, '', [id]);
+  useStream(device(id, '/trace'), {}, { open: () => setFollows(true), frame: add, lost: ({ count }) => say(t('{0} frames went by too quickly to be shown', number(count))) }, '', [id]);
   const pause = () => {
     if (paused) show();
     counted.current = 0;
@@ -99,7 +100,7 @@ function Trace({ id }) {
         <button type="button" onClick=${copyAll} disabled=${frames.length === 0}>${t('Copy')}</button>
       </div>
       <div id="trace" class="list" tabindex="0">
-        ${frames.length === 0 && html`<p class="faint">${t('Nothing yet. Frames are shown from now on, both ways, as they go.')}</p>`}
+        ${frames.length === 0 && html`<p class="faint">${follows ? t('Nothing yet. Frames are shown from now on, both ways, as they go.') : t('Connecting…')}</p>`}
         ${frames.map((f) => html`<${Frame} key=${f.id} frame=${f} hex=${as === 'hex'}/>`)}
       </div>
     </section>`;

@@ -28,6 +28,7 @@ const chinese = {
   '{0} messages, {1}': '{0} 条消息，{1}', 'Epoch': '会话序号', 'Last close': '上次断开', 'Groups': '分组', 'Frames': '帧', 'paused, {0} more': '已暂停，另有 {0} 条',
   'Hex': '十六进制', 'Go on': '继续', 'Pause': '暂停', 'Copy': '复制', 'in': '接收', 'out': '发送', 'not recorded': '未记录',
   '{0} frames went by too quickly to be shown': '有 {0} 帧来得太快，未能显示',
+  'Connecting…': '正在连接…',
   'Nothing yet. Frames are shown from now on, both ways, as they go.': '暂无数据。从现在起，双向的帧会实时显示在这里。',
   'The rest was too long to be remembered.': '其余内容过长，未保留。',
   'Talk to it': '与设备通信', 'Type': '类型', 'Data': '数据', 'Data is': '数据格式', 'hexadecimal, sent as it is': '十六进制，原样发送', 'Answer is found by': '应答匹配方式',
