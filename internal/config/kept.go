@@ -10,7 +10,7 @@ import (
 
 // Store says where what is kept goes, and what it must leave room for.
 type Store struct {
-	URL             Servers `yaml:"url" or:"off" change:"restart" doc:"URL of a NATS server with JetStream that keeps it in place of data, as in nats://127.0.0.1:4222, or several with commas between; off for none. That server's sync_interval says how safe it is there."`
+	URL             Servers `yaml:"url" or:"off" change:"restart" doc:"URL of a NATS server with JetStream that keeps it in place of data, as in nats://127.0.0.1:4222, or several with commas between; off for none. That server's sync_interval says how safe it is there. Each gateway needs a server, or an account on it, of its own: two that share one would send each other's commands."`
 	CredentialsFile string  `yaml:"credentials_file" change:"restart" doc:"File with the credentials for that server, if it wants any."`
 	Replicas        Count   `yaml:"replicas" change:"restart" doc:"How many of its servers keep each record, at most 5."`
 	Reserve         Size    `yaml:"reserve" or:"off" change:"restart" doc:"Bytes of the file system of data that are left free: with less, nothing more is kept until there is room. Off for none."`
