@@ -227,7 +227,7 @@ func storeText(k *client.Keeping) []byte {
 		{"ended", fmt.Sprintf("%d done, %d failed, %d expired, %d dead, %d cancelled", c.Ended.Done, c.Ended.Failed, c.Ended.Expired, c.Ended.Dead, c.Ended.Cancelled)},
 	}
 	if d := k.Delivery; d != nil {
-		more = append(more, []string{"delivery", fmt.Sprintf("%d delivered, %d refused, %d attempts failed, %d ahead", d.Delivered, d.Refused, d.Failed, d.Ahead)})
+		more = append(more, []string{"delivery", fmt.Sprintf("%d delivered, %d refused, %d gone, %d attempts failed, %d ahead", d.Delivered, d.Refused, d.Gone, d.Failed, d.Ahead)})
 	}
 	if k.NotKept > 0 {
 		more = append(more, []string{"not kept", number(int(k.NotKept), "event")})

@@ -163,6 +163,7 @@ type Keeping struct {
 		Delivered int64 `json:"delivered"`
 		Refused   int64 `json:"refused"`
 		Failed    int64 `json:"failed"`
+		Gone      int64 `json:"gone"`
 		Ahead     int   `json:"ahead"`
 	} `json:"delivery"`
 	NotKept int64 `json:"not_kept"`

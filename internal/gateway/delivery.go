@@ -29,6 +29,7 @@ type delivery struct {
 	delivered int64
 	refused   int64
 	failed    int64
+	gone      int64
 	cursor    uint64        // all up to here are done
 	saved     uint64        // and that this is so is on disk
 	room      chan struct{} // holds one: something has been done
@@ -48,6 +49,7 @@ type DeliveryStats struct {
 	Delivered int64 // events that the service has taken
 	Refused   int64 // events that it does not want, and that it is not asked about again
 	Failed    int64 // attempts that it has not taken
+	Gone      int64 // events, at most, that were gone from the disk before they were read
 	Ahead     int   // events that have been read and are not done
 }
 
@@ -75,7 +77,7 @@ func newDelivery(g *Gateway, d Delivery, cursors *store.Log) *delivery {
 func (d *delivery) stats() *DeliveryStats {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return &DeliveryStats{Delivered: d.delivered, Refused: d.refused, Failed: d.failed, Ahead: len(d.ahead)}
+	return &DeliveryStats{Delivered: d.delivered, Refused: d.refused, Failed: d.failed, Gone: d.gone, Ahead: len(d.ahead)}
 }
 
 // run delivers until ctx ends.
@@ -103,6 +105,13 @@ func (d *delivery) run(ctx context.Context) {
 		var records []store.Record
 		if err == nil {
 			records, err = log.Read(ctx, "e/*", at, min(room, 256))
+		}
+		if err == nil && (len(records) == 0 || records[0].Seq > at+1) {
+			var gone uint64
+			if gone, err = d.g.events.overtook(ctx, at); gone > 0 {
+				at += gone
+				d.countGone(gone)
+			}
 		}
 		if err == nil && len(records) == 0 && last > at {
 			// What is up to there cannot be read, or not yet where a replica answers.
@@ -259,6 +268,13 @@ func (d *delivery) count(n *int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	*n++
+}
+
+func (d *delivery) countGone(n uint64) {
+	d.g.log.Error("events are gone that were not delivered yet; events.max_size and events.max_age say how long they are kept", "at_most", n)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.gone += int64(n)
 }
 
 // save writes how far the delivery has come, now and then and at the end.

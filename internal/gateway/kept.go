@@ -81,7 +81,10 @@ func (r *EventReader) fromLog(ctx context.Context, first uint64, limit int) (eve
 			}
 		}
 		if err == nil && !r.counts() && (len(records) == 0 || records[0].Seq > r.place+1) {
-			err = r.overtaken(ctx)
+			var gone uint64
+			if gone, err = r.feed.overtook(ctx, r.place); gone > 0 {
+				r.gone++ // how many of them it would have had is not known
+			}
 		}
 		if err != nil {
 			return nil, err
@@ -120,14 +123,13 @@ func (r *EventReader) fromLog(ctx context.Context, first uint64, limit int) (eve
 // more: all those of this run whose ids the reader has not had.
 func (r *EventReader) counts() bool { return r.from >= r.feed.start && r.Device == "" }
 
-// overtaken notes that events behind the reader's place are gone, where they have made room for others before
-// they were read.
-func (r *EventReader) overtaken(ctx context.Context) error {
-	oldest, err := r.feed.log.Read(ctx, "", 0, 1)
-	if err == nil && len(oldest) > 0 && oldest[0].Seq > r.place+1 {
-		r.gone++
+// overtook returns how many records behind a place in the log are gone: others have come, or they were too old.
+func (f *feed) overtook(ctx context.Context, place uint64) (gone uint64, err error) {
+	oldest, err := f.log.Read(ctx, "", 0, 1)
+	if err == nil && len(oldest) > 0 && oldest[0].Seq > place+1 {
+		gone = oldest[0].Seq - 1 - place
 	}
-	return err
+	return gone, err
 }
 
 // find returns the place in the log of the last event whose id is at most after. Missed is 1 where

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -585,6 +586,62 @@ func TestEventsThatGoWhileTheyAreRead(t *testing.T) {
 		if events, missed, err := r.Next(t.Context(), 10); err != nil || missed != 0 || len(events) != 10 {
 			t.Errorf("%s, later: %d events, %d missed, %v", name, len(events), missed, err)
 		}
+	}
+}
+
+// Events that a service was too slow for are counted, and those behind them delivered.
+func TestDeliveryIsOvertaken(t *testing.T) {
+	dir := t.TempDir()
+	var down atomic.Bool
+	down.Store(true)
+	got := make(chan uint64, 1000)
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var d Delivered
+		if down.Load() {
+			http.Error(w, "not now", http.StatusServiceUnavailable)
+		} else if err := json.NewDecoder(r.Body).Decode(&d); err != nil {
+			t.Error(err)
+		} else {
+			got <- d.ID
+		}
+	}))
+	defer service.Close()
+	begin := func(deliver bool) *keeping {
+		s, err := store.Open(t.Context(), store.Config{Dir: dir, Reserve: -1, Logs: Logs(Sizes{Events: 100_000})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		conf := &Config{Store: s, Types: []Type{{Type: 7, Store: true}}}
+		if deliver {
+			conf.Deliver = Delivery{Service: Service{URL: service.URL, Timeout: 5 * time.Second}}
+		}
+		return &keeping{running: start(t, conf), store: s}
+	}
+	end := func(k *keeping) {
+		k.stop()
+		k.store.Close()
+	}
+	k := begin(true)
+	k.arrive("a", nil)
+	end(k)
+	k = begin(false)
+	c := k.arrive("a", nil)
+	for range 300 {
+		if err := c.Ask(t.Context(), 7, strings.Repeat("x", 1000), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last := k.LastEvent()
+	end(k)
+	down.Store(false)
+	k = begin(true)
+	defer end(k)
+	delivered := int64(0)
+	for id := uint64(0); id < last; delivered++ {
+		id = <-got
+	}
+	if s := k.Stats().Delivery; delivered < 20 || s.Gone < 200 || delivered+s.Gone < 302 || delivered+s.Gone > 310 {
+		t.Errorf("of 300 messages and some connections %d are delivered; %+v", delivered, s)
 	}
 }
 

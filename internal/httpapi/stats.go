@@ -126,7 +126,7 @@ func (s *Server) showStats(_ context.Context, in *statsInput) (*statsOutput, err
 		b.Commands, b.Store = &counts, showShort(&all)
 	}
 	if d := all.Delivery; d != nil {
-		b.Delivery = &keptDelivery{d.Delivered, d.Refused, d.Failed, d.Ahead}
+		b.Delivery = &keptDelivery{d.Delivered, d.Refused, d.Failed, d.Gone, d.Ahead}
 	}
 	for _, one := range s.g.Samples(in.Since) {
 		b.Samples = append(b.Samples, sample{

@@ -66,6 +66,7 @@ type keptDelivery struct {
 	Delivered int64 `json:"delivered" doc:"events that the program has taken"`
 	Refused   int64 `json:"refused" doc:"events that it does not want, and is not asked about again"`
 	Failed    int64 `json:"failed" doc:"attempts that have failed"`
+	Gone      int64 `json:"gone" doc:"events, at most, that were gone from the disk before they could be delivered"`
 	Ahead     int   `json:"ahead" doc:"events that have been read and are not delivered yet"`
 }
 
@@ -88,7 +89,7 @@ func (s *Server) showStore(ctx context.Context, _ *struct{}) (*storeOutput, erro
 		k.Logs = append(k.Logs, showLog(&all.Store.Logs[i]))
 	}
 	if d := all.Delivery; d != nil {
-		k.Delivery = &keptDelivery{d.Delivered, d.Refused, d.Failed, d.Ahead}
+		k.Delivery = &keptDelivery{d.Delivered, d.Refused, d.Failed, d.Gone, d.Ahead}
 	}
 	return &storeOutput{k}, nil
 }

@@ -18,7 +18,7 @@ var (
 
 	ended = describe("commands_ended_total", "Commands that have ended, by the state in which.", "state")
 
-	delivered     = describe("delivery_events_total", "Events that the user's program has taken, or does not want.", "outcome")
+	delivered     = describe("delivery_events_total", "Events that the user's program has taken, or does not want, or that were gone from the disk before.", "outcome")
 	deliverFailed = describe("delivery_failed_attempts_total", "Times that the user's program has not taken an event.")
 	deliverAhead  = describe("delivery_ahead", "Events that have been read and are not delivered yet.")
 )
@@ -108,6 +108,7 @@ func collectKept(to chan<- prometheus.Metric, all *gateway.Stats) {
 	if d := all.Delivery; d != nil {
 		send(delivered, countOf, float64(d.Delivered), "delivered")
 		send(delivered, countOf, float64(d.Refused), "refused")
+		send(delivered, countOf, float64(d.Gone), "gone")
 		send(deliverFailed, countOf, float64(d.Failed))
 		send(deliverAhead, gaugeOf, float64(d.Ahead))
 	}

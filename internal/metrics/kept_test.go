@@ -91,7 +91,7 @@ func TestMetricsOfWhatIsKept(t *testing.T) {
 			t.Errorf("%s: %v, want %v", state, v, want)
 		}
 	}
-	for _, series := range []string{"outcome=delivered", "outcome=refused"} {
+	for _, series := range []string{"outcome=delivered", "outcome=refused", "outcome=gone"} {
 		value(t, got, "longwire_delivery_events_total", series)
 	}
 	value(t, got, "longwire_delivery_ahead")
