@@ -33,7 +33,9 @@ func BenchmarkConn(b *testing.B) {
 				for left := 0; b.Loop(); left-- {
 					if left == 0 {
 						c.feed(frames, e.now(), w)
-						w.handleInline(keepsTurn{})
+						if out := w.handleInline(keepsTurn{}); out != nil {
+							c.link.flush(out)
+						}
 						left = depth
 					}
 				}

@@ -45,16 +45,15 @@ func (w *worker) gather(b []byte, mostFrames, mostBytes int) (frames, bytes int,
 	return frames, bytes, inline, err
 }
 
-// handleInline hands what feed has gathered to the handler, on the driver's goroutine. When
-// a handler does not come back, that becomes a goroutine like that of run, and the
-// driver goes on with another.
-func (w *worker) handleInline(t turn) {
+// handleInline hands what feed has gathered to the handler, on the driver's goroutine. It
+// returns what the driver has to write now, as after link.flush. When a handler does not come
+// back, that becomes a goroutine like that of run, and the driver goes on with another.
+func (w *worker) handleInline(t turn) (claimed *buffer) {
 	switch {
 	case w.c == nil:
-		return
+		return nil
 	case w.batch == nil:
-		w.restInline()
-		return
+		return w.restInline()
 	}
 	if w.yielded == nil {
 		w.yielded = w.handedOver
@@ -74,17 +73,17 @@ func (w *worker) handleInline(t turn) {
 		if took > 0 {
 			w.c.end.slow.tookInline(w.batch.msgs, took)
 		}
-		w.restInline()
-		return
+		return w.restInline()
 	}
 	w.flush()
 	w.drop()
 	w.run()
+	return nil
 }
 
-// restInline ends the work on the driver's goroutine. Messages that wait are for
-// another one.
-func (w *worker) restInline() {
+// restInline ends the work on the driver's goroutine, and returns what that has to write.
+// Messages that wait are for another one.
+func (w *worker) restInline() (claimed *buffer) {
 	c := w.c
 	w.c = nil
 	if w.batch != nil {
@@ -92,16 +91,14 @@ func (w *worker) restInline() {
 	}
 	c.mu.Lock()
 	c.inline = false
-	b := c.claimLocked()
+	claimed = c.claimLocked()
 	if c.inbox == nil {
 		c.rest()
 	} else {
 		c.mu.Unlock()
 		c.work()
 	}
-	if b != nil {
-		c.link.flush(b)
-	}
+	return claimed
 }
 
 // handedOver is called when a handler has not come back, by whoever noticed.

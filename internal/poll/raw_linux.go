@@ -8,12 +8,13 @@ import (
 )
 
 // The calls for sockets do the same as those for any file, on a shorter way.
-func read(fd int, b []byte) (int, syscall.Errno) { return raw(syscall.SYS_RECVFROM, fd, b, 0) }
-func write(fd int, b []byte) (int, syscall.Errno) {
-	return raw(syscall.SYS_SENDTO, fd, b, syscall.MSG_NOSIGNAL)
+
+func read(fd int, b []byte) (n int, errno syscall.Errno) {
+	r, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), 0, 0, 0)
+	return int(r), errno
 }
 
-func raw(call uintptr, fd int, b []byte, flags uintptr) (int, syscall.Errno) {
-	n, _, errno := syscall.RawSyscall6(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), flags, 0, 0)
-	return int(n), errno
+func write(fd int, b []byte) (n int, errno syscall.Errno) {
+	r, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), syscall.MSG_NOSIGNAL, 0, 0)
+	return int(r), errno
 }
