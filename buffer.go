@@ -13,7 +13,8 @@ type buffer struct {
 	common bool   // other connections have shared too
 	frames int
 
-	next *buffer // behind this one in Conn.out
+	next      *buffer    // behind this one in Conn.out
+	gathering *gathering // a worker adds to it: see Conn.takeGatheredLocked
 
 	// Of all in Conn.out, in the first of them.
 	last   *buffer

@@ -55,7 +55,7 @@ type Conn struct {
 	inbox *batch // messages for the handler, nil when there are none
 	asks  *asks  // questions of this side without an answer yet; nil when there are none
 
-	out     *buffer // frames to send, nil when there are none
+	out     *buffer // frames to send, nil when there are none; see also gathering
 	sending int     // bytes that the driver is writing
 
 	parting *CloseError // set: close, for this reason, as soon as nothing is going on

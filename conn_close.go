@@ -125,6 +125,7 @@ func (c *Conn) close(why *CloseError, linger bool) {
 		why = &CloseError{Reason: c.parting.Reason, Err: errors.Join(c.parting.Err, why.Err)}
 	}
 	wasStranger := c.phase == stranger
+	c.takeGatheredLocked()
 	c.phase = over
 	c.err = why
 	c.countUnsentLocked()

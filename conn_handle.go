@@ -119,13 +119,14 @@ type worker struct {
 
 	// What follows is for messages that have just arrived. Such a worker belongs to
 	// one turn of the driver's, and is not in the pool.
-	inline  bool
-	own     batch
-	lent    *buffer       // holds their data, if the driver does not
-	apart   bool          // a message that has just arrived is for another goroutine
-	yielded func()        // handedOver; kept like begin
-	current atomic.Uint32 // type of the message being handled
-	alone   atomic.Bool   // the goroutine is not the driver's any more
+	inline   bool
+	own      batch
+	gathered gathering     // answers to them
+	lent     *buffer       // holds their data, if the driver does not
+	apart    bool          // a message that has just arrived is for another goroutine
+	yielded  func()        // handedOver; kept like begin
+	current  atomic.Uint32 // type of the message being handled
+	alone    atomic.Bool   // the goroutine is not the driver's any more
 }
 
 // A turn is the right to be the driver's goroutine, see poll.Turn.
@@ -180,7 +181,7 @@ func (w *worker) handleBatch() {
 // handleSome hands messages to the handler, until there are none left or the handler
 // panics, which becomes an error.
 func (w *worker) handleSome() (done bool) {
-	c, handling := w.c, false
+	c, g, handling := w.c, &w.gathered, false
 	defer func() {
 		if !handling {
 			return
@@ -197,6 +198,13 @@ func (w *worker) handleSome() (done bool) {
 		handling = true
 		answer, err := c.end.handler.Handle(c.context(), m)
 		handling = false
+		// As a rule it is as easy as this, and worth not being a call away.
+		if b, raw := rawOf(answer); raw && err == nil && c.end.fits(m.Type, len(b)) == nil && g.takes(len(b)+c.end.overhead) {
+			if g.b, _ = c.end.codec.Append(g.b, m.Type, b); g.added() || g.end(c) {
+				w.done(m)
+				continue
+			}
+		}
 		w.answer(m, answer, err)
 	}
 	return true
@@ -214,15 +222,9 @@ func (w *worker) answer(m *Message, v any, err error) {
 	default:
 		b = w.encode(m, v, err)
 	}
-	if gathered := c.tryPut(m.Type, b); gathered == 0 || !w.gathers(gathered) {
-		w.send(m, b, gathered)
-	}
+	w.send(m, b)
 	w.done(m)
 }
-
-// gathers reports whether so many bytes of answers are left to be written when the batch is over, as on
-// the driver's goroutine.
-func (w *worker) gathers(bytes int) bool { return w.inline && bytes < flushAt && !w.alone.Load() }
 
 // done goes on behind a message, the data of which is nobody's any more.
 func (w *worker) done(m *Message) {
@@ -232,21 +234,30 @@ func (w *worker) done(m *Message) {
 	w.next++
 }
 
-// send sees to it that an answer is written soon. So many bytes are queued with it, 0 where there was
-// no room for it: then it waits for room.
-func (w *worker) send(m *Message, b []byte, gathered int) {
-	c := w.c
-	if gathered == 0 {
-		var err error
-		if gathered, err = c.put(c.context(), m.Type, b); err != nil {
-			c.notSent(m, err)
-			return
-		}
-		if w.gathers(gathered) {
+// send queues an answer, waiting for room, and sees to it that it is written soon.
+func (w *worker) send(m *Message, b []byte) {
+	c, g := w.c, &w.gathered
+	if err := c.end.fits(m.Type, len(b)); err != nil {
+		c.notSent(m, err)
+		return
+	}
+	if g.takes(len(b) + c.end.overhead) {
+		if g.b, _ = c.end.codec.Append(g.b, m.Type, b); g.added() || g.end(c) {
 			return
 		}
 	}
-	w.hurry(gathered, gathered == len(b)+c.end.overhead)
+	g.end(c)
+	queued := c.tryPut(m.Type, b)
+	if queued == 0 {
+		var err error
+		if queued, err = c.put(c.context(), m.Type, b); err != nil {
+			c.notSent(m, err)
+			return
+		}
+	}
+	if !w.inline || w.alone.Load() || queued >= flushAt {
+		w.hurry(queued, queued == len(b)+c.end.overhead)
+	}
 }
 
 // drop forgets the batch.

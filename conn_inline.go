@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// gather takes frames out of b, as many as are whole and no more than may be looked at, for the
+// cut takes frames out of b, as many as are whole and no more than may be looked at, for the
 // handler: handleInline hands them over while their bytes stand where they are. Frames that are no
 // messages, and messages that must not be handled on the driver's goroutine, it gives to
 // Conn.arrived; inline is false when those behind must go the same way.
-func (w *worker) gather(b []byte, mostFrames, mostBytes int) (frames, bytes int, inline bool, err error) {
+func (w *worker) cut(b []byte, mostFrames, mostBytes int) (frames, bytes int, inline bool, err error) {
 	c := w.c
 	e := c.end
 	slow := e.slow.any()
@@ -45,7 +45,7 @@ func (w *worker) gather(b []byte, mostFrames, mostBytes int) (frames, bytes int,
 	return frames, bytes, inline, err
 }
 
-// handleInline hands what feed has gathered to the handler, on the driver's goroutine. It
+// handleInline hands what feed has cut to the handler, on the driver's goroutine. It
 // returns what the driver has to write now, as after link.flush. When a handler does not come
 // back, that becomes a goroutine like that of run, and the driver goes on with another.
 func (w *worker) handleInline(t turn) (claimed *buffer) {
@@ -91,6 +91,7 @@ func (w *worker) restInline() (claimed *buffer) {
 	}
 	c.mu.Lock()
 	c.inline = false
+	w.gathered.endLocked(c)
 	claimed = c.claimLocked()
 	if c.inbox == nil {
 		c.rest()

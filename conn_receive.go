@@ -24,7 +24,7 @@ func (c *Conn) feed(b []byte, now tick, w *worker) (paused, over bool) {
 	frames, bytes := 0, 0
 	var err error
 	if inline {
-		frames, bytes, inline, err = w.gather(b, mostFrames, mostBytes)
+		frames, bytes, inline, err = w.cut(b, mostFrames, mostBytes)
 	}
 	for err == nil {
 		if !inline {
@@ -33,7 +33,7 @@ func (c *Conn) feed(b []byte, now tick, w *worker) (paused, over bool) {
 			}
 		}
 		if paused = frames >= mostFrames || bytes >= mostBytes; paused || inline {
-			break // gather has taken what there is
+			break // cut has taken what there is
 		}
 		var f frame.Frame
 		var n int
@@ -66,20 +66,21 @@ func (c *Conn) feed(b []byte, now tick, w *worker) (paused, over bool) {
 func (c *Conn) fed(n int, now tick, w *worker) (inline bool, frames, bytes int) {
 	c.end.stats.bytesIn.Add(int64(n))
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if n > 0 {
 		c.heard = now
 	}
 	frames, bytes = c.rateLeftLocked()
-	if w == nil || c.phase != admitted || c.working || c.inbox != nil || c.asks != nil || c.ended != 0 || c.parting != nil || c.overdrawnLocked() || c.throttledLocked() {
-		return false, frames, bytes
+	inline = w != nil && c.phase == admitted && !c.working && c.inbox == nil && c.asks == nil && c.ended == 0 && c.parting == nil && !c.overdrawnLocked() && !c.throttledLocked()
+	if inline {
+		c.dec.SetConfig(c.end.admitted)
+		c.working, c.inline, w.c = true, true, c
+		w.gathered.beginLocked(c)
 	}
-	c.dec.SetConfig(c.end.admitted)
-	c.working, c.inline, w.c = true, true, c
-	return true, frames, bytes
+	c.mu.Unlock()
+	return inline, frames, bytes
 }
 
-// keep keeps the bytes that are no whole frame yet. What the worker has gathered
+// keep keeps the bytes that are no whole frame yet. What the worker has cut
 // out of c.in goes with it.
 func (c *Conn) keep(rest []byte, w *worker) {
 	before, gathered := c.in, w != nil && w.batch != nil

@@ -75,6 +75,7 @@ func (c *Conn) put(ctx context.Context, t Type, data []byte) (queued int, err er
 func (c *Conn) tryPut(t Type, data []byte) (queued int) {
 	tooMuch := false
 	c.mu.Lock()
+	c.takeGatheredLocked()
 	if c.phase != over && c.hasRoomLocked(len(data)) {
 		n := len(data) + c.end.overhead
 		b := c.tailLocked(n)
@@ -149,6 +150,7 @@ func (c *Conn) putLocked(t Type, data []byte) {
 // putFrameLocked queues a whole frame, which must never change again. Common says that it is for
 // other connections too.
 func (c *Conn) putFrameLocked(frame []byte, common bool) {
+	c.takeGatheredLocked()
 	shared := c.out == nil || len(frame) >= shareFrom
 	b := c.tailLocked(len(frame))
 	if b == nil || shared {
@@ -189,6 +191,7 @@ func (c *Conn) newTailLocked() *buffer {
 // claimLocked returns what the caller is to have written, with link.flush or
 // link.kick. Nil means that there is nothing, or somebody else is at it.
 func (c *Conn) claimLocked() *buffer {
+	c.takeGatheredLocked()
 	if c.flushing {
 		return nil
 	}
@@ -320,6 +323,7 @@ func (c *Conn) unwritten() (b *buffer, wait <-chan struct{}) {
 
 // dropLocked forgets what is queued.
 func (c *Conn) dropLocked() {
+	c.takeGatheredLocked()
 	for b := c.out; b != nil; {
 		next := b.next
 		buffers.put(b)

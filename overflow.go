@@ -63,6 +63,7 @@ var errOverflow = errors.New("overflow")
 
 // offerLocked queues a frame as its type demands.
 func (c *Conn) offerLocked(t Type, frame []byte, how Overflow, common bool) (dropped int, err error) {
+	c.takeGatheredLocked()
 	n := len(frame) - c.end.overhead
 	switch {
 	case c.phase == over:
