@@ -3,6 +3,8 @@ package longwire_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -215,6 +217,76 @@ func TestHandlersBlockAtRandom(t *testing.T) {
 			wg.Go(func() {
 				hasty.nc.Write(wire(1, "x"))
 				hasty.nc.Close()
+			})
+		}
+		wg.Wait()
+	})
+}
+
+// Handlers that wait answer while others keep the server busy: every answer comes, once
+// and in order, large ones too, and connections end in the middle of it.
+func TestHandlersWaitBesideBusyOnes(t *testing.T) {
+	overNetworks(t, func(t *testing.T, n network) {
+		if n.slow {
+			t.Skip("nothing new byte by byte")
+		}
+		mux := &longwire.Mux{Fallback: rawEcho}
+		mux.HandleFunc(1, func(_ context.Context, m *longwire.Message) (any, error) {
+			time.Sleep(time.Millisecond) // the handler's, not the test's
+			return longwire.Raw(m.Data), nil
+		})
+		mux.HandleFunc(2, func(_ context.Context, m *longwire.Message) (any, error) {
+			time.Sleep(time.Millisecond)
+			m.Conn().Close(longwire.ReasonClosed)
+			return nil, nil
+		})
+		b := serve(t, n, &longwire.Server{Handler: mux})
+		var busy, wg sync.WaitGroup
+		defer busy.Wait()
+		for range 4 {
+			p := b.peer()
+			defer p.nc.Close()
+			busy.Go(func() {
+				frames := slices.Repeat(wire(3, "as fast as it goes"), 100)
+				for {
+					if _, err := p.nc.Write(frames); err != nil {
+						return
+					}
+				}
+			})
+			busy.Go(func() { io.Copy(io.Discard, p.nc) })
+		}
+		large := strings.Repeat("0123456789", 20_000)
+		for i := range 12 {
+			p := b.peer()
+			wg.Go(func() {
+				for k := range 10 {
+					for part := range 3 {
+						if _, err := p.nc.Write(wire(1, fmt.Sprint(3*k+part))); err != nil {
+							t.Error(err)
+							return
+						}
+					}
+					for part := range 3 {
+						if f, err := p.r.Next(); err != nil || string(f.Data) != fmt.Sprint(3*k+part) {
+							t.Errorf("answer %d: %q, %v", 3*k+part, f.Data, err)
+							return
+						}
+					}
+				}
+				switch i % 3 {
+				case 0: // the peer goes in the middle of it
+					p.nc.Write(wire(1, "x"))
+					p.nc.Close()
+				case 1:
+					p.nc.Write(slices.Concat(wire(1, large), wire(2, "")))
+					if f, err := p.r.Next(); err != nil || string(f.Data) != large {
+						t.Errorf("%d bytes, want %d; %v", len(f.Data), len(large), err)
+					}
+					if _, err := p.r.Next(); err != io.EOF {
+						t.Errorf("got %v, want the end of the stream", err)
+					}
+				}
 			})
 		}
 		wg.Wait()

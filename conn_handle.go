@@ -123,7 +123,8 @@ type worker struct {
 	own      batch
 	gathered gathering     // answers to them
 	lent     *buffer       // holds their data, if the driver does not
-	apart    bool          // a message that has just arrived is for another goroutine
+	arrived  bool          // something has just arrived for Conn.arrived
+	apart    bool          // and it is for another goroutine
 	yielded  func()        // handedOver; kept like begin
 	current  atomic.Uint32 // type of the message being handled
 	alone    atomic.Bool   // the goroutine is not the driver's any more

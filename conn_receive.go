@@ -214,6 +214,9 @@ func (c *Conn) arrived(f frame.Frame, w *worker) (inline bool) {
 	if c.end.isReserved(f.Type) {
 		return c.controlArrived(f)
 	}
+	if w != nil {
+		w.arrived = true
+	}
 	m := Message{Type: f.Type, Data: f.Data, conn: c}
 	m.parts.scan(f.Data)
 	c.mu.Lock()

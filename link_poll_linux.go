@@ -22,7 +22,7 @@ type pollConn struct {
 	flags   atomic.Uint32
 	loop    uint16 // index in poller.loops
 	remote  compactAddr
-	apart   bool  // its latest message is handled on a goroutine; owned by the loop
+	apart   bool  // its latest frames are for a goroutine; owned by the loop
 	behind  bool  // it is to be read behind others; owned by the loop
 	drained int32 // bytes that have been read and thrown away; owned by the loop
 	readEnd atomic.Pointer[signal]
@@ -86,8 +86,8 @@ func startPoll(e *endpoint, p *poller, fd int, remote netip.AddrPort, admit admi
 
 // Ready is called by the loop.
 func (l *pollConn) Ready(t *poll.Turn, ev poll.Events) {
-	if ev&poll.Flush != 0 {
-		l.goOn()
+	if ev&poll.Flush != 0 && l.write() {
+		t.Again(poll.Flush | poll.Behind)
 	}
 	if l.is(finished) {
 		l.release()
@@ -114,7 +114,7 @@ func (l *pollConn) Ready(t *poll.Turn, ev poll.Events) {
 	}
 	switch {
 	case l.behind || l.is(paused|readAll):
-	case l.apart && ev&poll.Behind == 0:
+	case l.apart && ev&poll.Behind == 0 && !l.is(closing):
 		l.behind = true
 		t.Again(poll.Readable | poll.Behind)
 	default:
@@ -162,9 +162,9 @@ func (l *pollConn) read(t *poll.Turn) (claimed bool) {
 		w = new(worker)
 		t.Local = w
 	}
-	w.apart = false
+	w.arrived, w.apart = false, false
 	pause, over := l.conn.feed(t.Buf[:n], l.conn.end.at(t.Round), w)
-	if w.apart || w.batch != nil {
+	if w.arrived || w.batch != nil {
 		l.apart = w.apart
 	}
 	switch {
@@ -226,10 +226,11 @@ func (l *pollConn) flush(b *buffer) {
 func (l *pollConn) kick(b *buffer) { l.flush(b) }
 
 // pass has the loop write while it is busy, in its own time: with a thousand goroutines
-// that each write, it would seldom have its turn.
+// that each write, it would seldom have its turn. What takes the kernel long to copy is not
+// for the loop.
 func (l *pollConn) pass(b *buffer) {
 	l.pending, l.written = b, 0
-	if loop := l.poller.loops[l.loop]; !loop.Busy() || !loop.Post(l, poll.Flush|poll.Behind) {
+	if loop := l.poller.loops[l.loop]; len(b.bytes()) > flushAt || !loop.Busy() || !loop.Post(l, poll.Flush|poll.Behind) {
 		l.goOn()
 	}
 }

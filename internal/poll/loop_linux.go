@@ -72,11 +72,11 @@ const (
 	readBuffer = 64 << 10
 	// maxEvents is how many events are fetched at a time.
 	maxEvents = 256
-	// leastBehind is how many handlers that are behind are told of something in a
-	// round where nobody else is; otherwise half as many as others, and one at
-	// least. Those are meant whose work is done on goroutines, which costs about twice
-	// as much: so neither kind can take the processor from the other.
-	leastBehind = 16
+	// Handlers that are behind are told of something for half as long as the others of
+	// the round took, or for leastBehind where they took less, and one at least is. Those
+	// are meant whose work is done on goroutines, which costs about as much again: so
+	// neither kind can take the processor from the other.
+	leastBehind = 50 * time.Microsecond
 )
 
 // one is what is written to an eventfd. Nobody reads it: each write is an event.
@@ -218,7 +218,7 @@ func (l *Loop[H]) begin(t *turn[H]) {
 
 // lookUp appends the handlers of the events and of what is posted. It reports
 // whether the loop goes on.
-func (l *Loop[H]) lookUp(events []unix.EpollEvent, ready, behind *[]due[H]) bool {
+func (l *Loop[H]) lookUp(events []unix.EpollEvent, ready *[]due[H], behind *queue[H]) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	carried := len(*ready) // handlers that have more to do: few, as a rule none
@@ -242,14 +242,14 @@ func (l *Loop[H]) lookUp(events []unix.EpollEvent, ready, behind *[]due[H]) bool
 	}
 	for _, d := range l.posted {
 		if d.events&Behind != 0 {
-			*behind = append(*behind, d)
+			behind.push(d)
 		} else {
 			tell(d.handler, d.events)
 		}
 	}
 	clear(l.posted)
 	l.posted = l.posted[:0]
-	l.ended = l.closed && len(*ready)+len(*behind) == 0
+	l.ended = l.closed && len(*ready) == 0 && behind.empty()
 	return !l.ended
 }
 
@@ -282,10 +282,11 @@ type turn[H Handler] struct {
 	Turn
 	loop   *Loop[H]
 	raw    []unix.EpollEvent
-	ready  []due[H] // what the handlers are told of
-	next   int      // the first of them that is not told yet
-	more   []due[H] // what they are told of in the round after
-	behind []due[H] // and behind others, in one of the rounds after
+	ready  []due[H]  // what the handlers are told of
+	next   int       // the first of them that is not told yet
+	more   []due[H]  // what they are told of in the round after
+	behind queue[H]  // and behind others, in this round or after
+	until  time.Time // when it is the others' turn again; zero while it still is in this round
 }
 
 // run is the loop, until it ends or another goroutine takes it over.
@@ -294,14 +295,14 @@ func (t *turn[H]) run() {
 	l, n := t.loop, 0
 	fetch := func(epoll uintptr) (done bool) {
 		n = fetchEvents(int(epoll), t.raw)
-		if n > 0 || len(t.ready)+len(t.behind) > 0 {
+		if n > 0 || len(t.ready) > 0 || !t.behind.empty() {
 			return true
 		}
 		l.busy.Store(false)
 		return false // wait
 	}
 	for {
-		for t.next < len(t.ready) {
+		for t.next < len(t.ready) || t.catchUp() {
 			d := t.ready[t.next]
 			t.next++
 			d.handler.Ready(&t.Turn, d.events)
@@ -323,8 +324,7 @@ func (t *turn[H]) run() {
 			l.end()
 			return
 		}
-		t.catchUp()
-		t.Round = time.Now()
+		t.Round, t.until = time.Now(), time.Time{}
 	}
 }
 
@@ -332,27 +332,47 @@ func (t *turn[H]) run() {
 func (t *turn[H]) keep(h H) {
 	switch {
 	case t.again&Behind != 0:
-		t.behind = append(t.behind, due[H]{h, t.again})
+		t.behind.push(due[H]{h, t.again})
 	case t.again != 0:
 		t.more = append(t.more, due[H]{h, t.again})
 	}
 	t.again = 0
 }
 
-// catchUp takes some of those who are behind into the round.
-func (t *turn[H]) catchUp() {
-	if len(t.behind) == 0 {
-		return // as a rule
+// catchUp takes the next of those who are behind into the round, which the others have had, if it
+// is not over for them too.
+func (t *turn[H]) catchUp() bool {
+	if t.behind.empty() {
+		return false // as a rule
 	}
-	n := leastBehind
-	if len(t.ready) > 0 {
-		n = max(1, len(t.ready)/2)
+	switch now := time.Now(); {
+	case t.until.IsZero():
+		t.until = now.Add(max(now.Sub(t.Round)/2, leastBehind))
+	case now.After(t.until):
+		return false
 	}
-	n = min(n, len(t.behind))
-	t.ready = append(t.ready, t.behind[:n]...)
-	left := copy(t.behind, t.behind[n:])
-	clear(t.behind[left:])
-	t.behind = t.behind[:left]
+	t.ready = append(t.ready, t.behind.pop())
+	return true
+}
+
+// A queue is a list that is taken from at its beginning.
+type queue[H Handler] struct {
+	all   []due[H]
+	taken int // of all, from the beginning
+}
+
+func (q *queue[H]) empty() bool   { return len(q.all) == 0 }
+func (q *queue[H]) push(d due[H]) { q.all = append(q.all, d) }
+
+func (q *queue[H]) pop() due[H] {
+	d := q.all[q.taken]
+	q.all[q.taken] = due[H]{}
+	if q.taken++; 2*q.taken >= len(q.all) { // each moves once, on average
+		left := copy(q.all, q.all[q.taken:])
+		clear(q.all[left:])
+		q.all, q.taken = q.all[:left], 0
+	}
+	return d
 }
 
 // passOn begins a turn with what is left of this one, which is over.
@@ -360,6 +380,6 @@ func (t *turn[H]) passOn() {
 	t.keep(t.ready[t.next-1].handler)
 	next := t.loop.newTurn()
 	next.ready, next.next, next.more, next.behind = t.ready, t.next, t.more, t.behind
-	t.ready, t.more, t.behind = nil, nil, nil
+	t.ready, t.more, t.behind = nil, nil, queue[H]{}
 	t.loop.begin(next)
 }

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"os"
 	"runtime"
-	"slices"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -142,72 +140,102 @@ func TestLoopIsFair(t *testing.T) {
 	}
 }
 
-// Those who are behind come after the others of a round, half as many as these are, in
-// the order in which they fell behind.
-func TestBehind(t *testing.T) {
-	loop := newLoop(t)
-	var rounds []string // who is told, by the loop's goroutine; each letter is one of them
-	var round time.Time
-	gate, begun, over := make(chan struct{}), make(chan struct{}), make(chan struct{})
+// hold has the loop wait until the function that it returns is called.
+func hold(loop *poll.Loop[*handler]) (release func()) {
+	gate, begun := make(chan struct{}), make(chan struct{})
 	loop.Post(&handler{func(*poll.Turn, poll.Events) {
 		close(begun)
 		<-gate
 	}}, 0)
 	<-begun
-	left := 0
-	post := func(letter string, n int, ev poll.Events, ready func(turn *poll.Turn, ev poll.Events) (more bool)) {
-		left += n
-		for range n {
-			loop.Post(&handler{func(turn *poll.Turn, ev poll.Events) {
-				if turn.Round != round {
-					round = turn.Round
-					rounds = append(rounds, "")
-				}
-				name := letter
-				if ev&poll.Behind != 0 {
-					name = strings.ToUpper(letter)
-				}
-				rounds[len(rounds)-1] += name
-				if ready != nil && ready(turn, ev) {
-					return
-				}
-				if left--; left == 0 {
-					close(over)
-				}
-			}}, ev)
-		}
+	return func() { close(gate) }
+}
+
+// Those who are behind have half of the time that others have had, or little, in each
+// round: however long each of them takes.
+func TestBehindIsNotBefore(t *testing.T) {
+	loop := newLoop(t)
+	release := hold(loop)
+	const behind = 50
+	rounds := map[time.Time]int{} // of which others are told; by the loop's goroutine, as what follows
+	var round, first, latest time.Time
+	told, over := 0, make(chan struct{})
+	for range 4 {
+		loop.Post(&handler{func(turn *poll.Turn, _ poll.Events) {
+			rounds[turn.Round]++
+			if told < behind {
+				turn.Again(poll.Readable)
+			}
+		}}, poll.Readable)
 	}
-	post("p", 30, poll.Flush|poll.Behind, nil)
-	post("o", 40, poll.Readable, func(turn *poll.Turn, _ poll.Events) (more bool) {
-		if len(rounds) < 3 {
-			turn.Again(poll.Readable)
+	for i := range behind {
+		ev := poll.Flush | poll.Behind
+		if i%2 == 0 {
+			ev = poll.Readable
 		}
-		return len(rounds) < 3
-	})
-	post("l", 10, poll.Readable, func(turn *poll.Turn, ev poll.Events) (more bool) {
-		if ev&poll.Behind == 0 {
-			turn.Again(poll.Readable | poll.Behind)
-		}
-		return ev&poll.Behind == 0
-	})
-	close(gate)
+		loop.Post(&handler{func(turn *poll.Turn, ev poll.Events) {
+			if ev&poll.Behind == 0 {
+				turn.Again(poll.Readable | poll.Behind)
+				return
+			}
+			began := time.Now()
+			if rounds[turn.Round] < 4 {
+				t.Error("one comes before the others")
+			}
+			if turn.Round != round {
+				round, first = turn.Round, began
+			} else if had, most := latest.Sub(first), max(first.Sub(round)/2, 50*time.Microsecond); had > most {
+				t.Errorf("one more comes when others of the round have had %v, which may be %v", had, most)
+			}
+			time.Sleep(time.Millisecond) // it takes as long
+			latest = time.Now()
+			if told++; told == behind {
+				close(over)
+			}
+		}}, ev)
+	}
+	release()
 	<-over
 	loop.Close()
-	n := strings.Repeat
-	if want := []string{n("o", 40) + n("l", 10) + n("P", 25), n("o", 40) + n("P", 5) + n("L", 10), n("o", 40)}; !slices.Equal(rounds, want) {
-		t.Errorf("got  %q\nwant %q", rounds, want)
+}
+
+// Those who are behind have half of the time that others have had, however few these
+// are.
+func TestBehindIsNotNever(t *testing.T) {
+	loop := newLoop(t)
+	release := hold(loop)
+	const behind = 500
+	rounds, told := 0, 0 // by the loop's goroutine
+	over := make(chan struct{})
+	loop.Post(&handler{func(turn *poll.Turn, _ poll.Events) {
+		rounds++
+		time.Sleep(2 * time.Millisecond) // it takes as long
+		if told < behind {
+			turn.Again(poll.Readable)
+		}
+	}}, poll.Readable)
+	for i := range behind {
+		loop.Post(&handler{func(*poll.Turn, poll.Events) {
+			if told != i {
+				t.Errorf("%d is told as number %d", i, told)
+			}
+			if told++; told == behind {
+				close(over)
+			}
+		}}, poll.Flush|poll.Behind)
+	}
+	release()
+	<-over
+	loop.Close()
+	if rounds > behind/10 {
+		t.Errorf("%d rounds until %d are told", rounds, behind)
 	}
 }
 
 // Where nobody else is they come all the same, and whoever blocks does not keep them.
 func TestBehindAlone(t *testing.T) {
 	loop := newLoop(t)
-	gate, begun, release := make(chan struct{}), make(chan struct{}), make(chan struct{})
-	loop.Post(&handler{func(*poll.Turn, poll.Events) {
-		close(begun)
-		<-gate
-	}}, 0)
-	<-begun
+	begin, release := hold(loop), make(chan struct{})
 	loop.Post(&handler{func(turn *poll.Turn, _ poll.Events) {
 		turn.Enter(func() {})
 		<-release
@@ -218,7 +246,7 @@ func TestBehindAlone(t *testing.T) {
 	for i := range many {
 		loop.Post(&handler{func(*poll.Turn, poll.Events) { told <- i }}, poll.Behind)
 	}
-	close(gate)
+	begin()
 	for i := range many {
 		if got := <-told; got != i {
 			t.Fatalf("%d is told before %d", got, i)

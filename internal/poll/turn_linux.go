@@ -32,7 +32,7 @@ type Turn struct {
 const lost = 1<<64 - 2
 
 // Again has the handler that is being told of something told of ev in the next
-// round, or with Behind in one of the next; Ready is told of Behind too then. It must
+// round, or with Behind in this one or one of the next; Ready is told of Behind too then. It must
 // not be called between Enter and Leave.
 func (t *Turn) Again(ev Events) { t.again |= ev }
 
