@@ -98,7 +98,7 @@ func (s *served) do(method, path, body string, v any) (status int, err error) {
 	return response.StatusCode, err
 }
 
-// commands returns all commands of a device.
+// commands returns all commands of a device, none if it is not known.
 func (s *served) commands(device string) (all []queue.Command) {
 	s.t.Helper()
 	for cursor := ""; ; {
@@ -106,7 +106,8 @@ func (s *served) commands(device string) (all []queue.Command) {
 			Commands []queue.Command
 			Next     string
 		}
-		if status, err := s.do("GET", "/v1/devices/"+device+"/commands?limit=500&cursor="+cursor, "", &page); err != nil || status != 200 {
+		status, err := s.do("GET", "/v1/devices/"+device+"/commands?limit=500&cursor="+cursor, "", &page)
+		if err != nil || status != http.StatusOK && (status != http.StatusNotFound || cursor != "") {
 			s.t.Fatalf("list commands of %s: status %d, %v", device, status, err)
 		}
 		all = append(all, page.Commands...)
