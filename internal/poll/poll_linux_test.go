@@ -308,7 +308,7 @@ func TestHandOver(t *testing.T) {
 		t.Run(way, func(t *testing.T) {
 			loop := newLoop(t)
 			release, handed, left := make(chan struct{}), make(chan struct{}), make(chan bool)
-			blocked := make(chan struct{})
+			blocked, early := make(chan struct{}), make(chan struct{})
 			again := make(chan poll.Events, 1)
 			first := true
 			slow := &handler{func(turn *poll.Turn, ev poll.Events) {
@@ -318,7 +318,15 @@ func TestHandOver(t *testing.T) {
 				}
 				first = false
 				turn.Again(poll.Writable)
-				turn.Enter(func() { close(handed) })
+				turn.Enter(func() {
+					select {
+					case <-early:
+						t.Error("the next turn has begun before this one knows that it is over")
+					case <-time.After(10 * time.Millisecond): // for what must not happen
+					}
+					close(handed)
+				})
+				loop.Post(&handler{func(*poll.Turn, poll.Events) { close(early) }}, 0)
 				close(blocked)
 				<-release
 				kept, _ := turn.Leave()

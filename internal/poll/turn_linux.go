@@ -37,8 +37,8 @@ const lost = 1<<64 - 2
 func (t *Turn) Again(ev Events) { t.again |= ev }
 
 // Enter says that code which may block begins. When it does not come back soon, or
-// HandOver is called, another goroutine takes over the loop, and then calls
-// handedOver.
+// HandOver is called, handedOver is called, which must not block, and then another
+// goroutine takes over the loop.
 func (t *Turn) Enter(handedOver func()) {
 	t.lost = handedOver
 	if t.guard.measure.Load() {
@@ -74,9 +74,8 @@ func (t *Turn) handOver() {
 	if s&1 == 0 || !t.state.CompareAndSwap(s, lost) {
 		return
 	}
-	handedOver := t.lost
+	t.lost()
 	t.pass()
-	handedOver()
 }
 
 // A guard looks whether the goroutine that has the turn comes back, every tick while
