@@ -128,10 +128,14 @@ func (q *Question) Type() Type { return q.typ }
 // that waits (see [Limits]).
 func (q *Question) Answer(ctx context.Context, answer any) error {
 	defer q.conn.forget(q)
-	yield(ctx)
 	select {
 	case <-q.gone:
-	case <-ctx.Done():
+	default:
+		yield(ctx)
+		select {
+		case <-q.gone:
+		case <-ctx.Done():
+		}
 	}
 	select {
 	case m, ok := <-q.answer:

@@ -1,6 +1,7 @@
 package longwire
 
 import (
+	"context"
 	"testing"
 
 	"github.com/longwire/longwire/frame"
@@ -32,5 +33,45 @@ func TestFeedTellsWhatIsForAGoroutine(t *testing.T) {
 	want("the rest of it", answer[4:], true, false)
 	if err := q.Answer(t.Context(), nil); err != nil {
 		t.Error(err)
+	}
+}
+
+// The driver goes on with another goroutine, and the type counts as slow, when a handler is about
+// to wait, and not when it could wait but need not, as the connection is over.
+func TestNothingIsHandedOverInVain(t *testing.T) {
+	for what, handle := range map[string]HandlerFunc{
+		"an answer": func(_ context.Context, m *Message) (any, error) {
+			m.Conn().Close(ReasonClosed)
+			return m.Raw(m.Data), nil
+		},
+		"a push": func(ctx context.Context, m *Message) (any, error) {
+			m.Conn().Close(ReasonClosed)
+			return NoAnswer, m.Conn().Push(ctx, 2, Raw("x"))
+		},
+		"a question": func(ctx context.Context, m *Message) (any, error) {
+			q, err := m.Conn().StartByType(ctx, 2, Raw("?"))
+			if err != nil {
+				return nil, err
+			}
+			m.Conn().Close(ReasonClosed)
+			return NoAnswer, q.Answer(ctx, nil)
+		},
+	} {
+		e, err := newEndpoint(nil, handle)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, l, w := new(Conn), new(noLink), new(worker)
+		c.init(e, l, nil)
+		e.add(c)
+		message, _ := frame.Default.Append(nil, 1, []byte("x"))
+		c.feed(message, e.now(), w)
+		w.handleInline(keepsTurn{})
+		if !c.isOver() {
+			t.Fatalf("%s: the handler has not closed the connection", what)
+		}
+		if n := l.yielded.Load(); n > 0 {
+			t.Errorf("%s on a connection that is over hands the loop over", what)
+		}
 	}
 }

@@ -51,6 +51,9 @@ func (c *Conn) put(ctx context.Context, t Type, data []byte) (queued int, err er
 		if queued = c.tryPut(t, data); queued > 0 {
 			return queued, nil
 		}
+		if c.isOver() { // and nobody needs to hand the loop over
+			return 0, c.Err()
+		}
 		c.kick() // what is queued may be waiting for more to go with it
 		if queued = c.tryPut(t, data); queued > 0 {
 			return queued, nil
@@ -59,14 +62,12 @@ func (c *Conn) put(ctx context.Context, t Type, data []byte) (queued int, err er
 		yield(ctx)
 		select {
 		case <-room:
-			continue
 		case <-done:
 		case <-ctx.Done():
+			if !c.isOver() { // a handler's ctx ends with the connection
+				return 0, fmt.Errorf("longwire: %v: no room to send: %w", t, context.Cause(ctx))
+			}
 		}
-		if c.isOver() { // a handler's ctx ends with the connection
-			return 0, c.Err()
-		}
-		return 0, fmt.Errorf("longwire: %v: no room to send: %w", t, context.Cause(ctx))
 	}
 }
 

@@ -11,14 +11,15 @@ import (
 	"github.com/longwire/longwire/frame"
 )
 
-// A noLink is a driver that does nothing and counts what it should write.
-type noLink struct{ kicked atomic.Int64 }
+// A noLink is a driver that does nothing and counts what it should write, and how often it
+// should go on with another goroutine.
+type noLink struct{ kicked, yielded atomic.Int64 }
 
 func (l *noLink) flush(b *buffer)                 { l.kicked.Add(1) }
 func (l *noLink) kick(b *buffer)                  { l.kicked.Add(1) }
 func (l *noLink) pass(b *buffer)                  { l.kicked.Add(1) }
 func (l *noLink) resume()                         {}
-func (l *noLink) yield()                          {}
+func (l *noLink) yield()                          { l.yielded.Add(1) }
 func (l *noLink) shut(bool)                       {}
 func (l *noLink) addrs() (local, remote net.Addr) { return &net.TCPAddr{}, &net.TCPAddr{} }
 
