@@ -5,17 +5,17 @@ import "sync/atomic"
 // A gathering is how a worker on the driver's goroutine adds answers to Conn.out without Conn.mu, which would
 // cost as much as all else that there is to do for one. It has the only buffer there to itself, until the batch
 // is over or somebody else has to do with what is queued: he takes what is whole by then, and the worker, who
-// looks after each answer, goes on as everybody does.
+// notices with the next answer, goes on as everybody does.
 type gathering struct {
-	buf    *buffer       // nil when nothing may be gathered
-	b      []byte        // its bytes, with as much room as may be used
-	frames int           // in b
-	most   int           // how many there may be
-	done   atomic.Uint64 // what is whole in b: bytes<<32 | frames
+	buf  *buffer // nil when nothing may be gathered
+	b    []byte  // its bytes, with as much room as may be used
+	done uint64  // what is whole in b: bytes<<32 | frames
 
-	over  atomic.Bool // somebody has taken what was done
-	taken uint64      // what that was; guarded by Conn.mu
+	queued atomic.Uint64 // the same for everybody else, or taken
 }
+
+// taken is what somebody leaves in place of what he has taken.
+const taken = ^uint64(0)
 
 // beginLocked begins to gather, if nothing is queued.
 func (g *gathering) beginLocked(c *Conn) {
@@ -23,45 +23,43 @@ func (g *gathering) beginLocked(c *Conn) {
 		return
 	}
 	b := buffers.get()
-	g.buf, g.b = b, b.b[:0:min(cap(b.b), c.end.MaxOutbox, flushAt)]
-	g.frames, g.most = 0, c.end.MaxOutboxFrames
-	g.done.Store(0)
-	if g.over.Load() {
-		g.over.Store(false)
-	}
-	b.gathering, b.last, c.out = g, b, b
+	most := min(c.end.MaxOutboxFrames, flushAt) * c.end.overhead // no more frames than are allowed have room
+	g.buf, g.b, g.done = b, b.b[:0:min(cap(b.b), c.end.MaxOutbox, flushAt, most)], 0
+	g.queued.Store(0)
+	b.gathering, c.out = g, b
 }
 
 // takes reports whether a frame of n bytes may be added to b.
-func (g *gathering) takes(n int) bool { return n <= cap(g.b)-len(g.b) && g.frames < g.most }
+func (g *gathering) takes(n int) bool { return n <= cap(g.b)-len(g.b) }
 
-// added notes that a frame has been added to b. It reports whether the frame is queued by that; if not, end
-// tells.
+// added queues the frame that has been added to b. It reports false when it has come too late for the one who
+// took the others, and there is nothing to be gathered any more.
 func (g *gathering) added() bool {
-	g.frames++
-	g.done.Store(uint64(len(g.b))<<32 | uint64(g.frames))
-	return !g.over.Load()
-}
-
-// end leaves what is gathered to be written; the worker does it. It reports whether all of it is queued: the latest
-// frame is not when it has come too late for the one who took the others.
-func (g *gathering) end(c *Conn) (all bool) {
-	if g.buf == nil {
-		return true
+	done := uint64(len(g.b))<<32 | uint64(uint32(g.done)+1)
+	if !g.queued.CompareAndSwap(g.done, done) {
+		g.b = nil
+		return false
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return g.endLocked(c)
+	g.done = done
+	return true
 }
 
-func (g *gathering) endLocked(c *Conn) (all bool) {
-	b, done := g.buf, g.done.Load()
+// end leaves what is gathered to be written; the worker does it.
+func (g *gathering) end(c *Conn) {
+	if g.buf != nil {
+		c.mu.Lock()
+		g.endLocked(c)
+		c.mu.Unlock()
+	}
+}
+
+func (g *gathering) endLocked(c *Conn) {
+	b, done := g.buf, g.queued.Load()
 	g.buf, g.b = nil, nil
 	switch {
 	case b == nil:
-	case g.over.Load():
+	case done == taken:
 		buffers.put(b)
-		return g.taken == done
 	case done == 0:
 		c.out = nil
 		buffers.put(b)
@@ -69,20 +67,18 @@ func (g *gathering) endLocked(c *Conn) (all bool) {
 		b.gathering = nil
 		b.fill(done)
 	}
-	return true
 }
 
 // takeLocked ends the gathering for its worker, and returns what is gathered, nil if nothing: in another buffer, as
 // the worker may be adding to its own.
 func (g *gathering) takeLocked() *buffer {
-	g.over.Store(true)
-	g.taken = g.done.Load()
-	if g.taken == 0 {
+	done := g.queued.Swap(taken)
+	if done == 0 {
 		return nil
 	}
 	b := buffers.get()
-	b.b = append(b.b, g.buf.b[:g.taken>>32]...)
-	b.fill(g.taken)
+	b.b = append(b.b, g.buf.b[:done>>32]...)
+	b.fill(done)
 	return b
 }
 

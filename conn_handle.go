@@ -201,7 +201,7 @@ func (w *worker) handleSome() (done bool) {
 		handling = false
 		// As a rule it is as easy as this, and worth not being a call away.
 		if b, raw := rawOf(answer); raw && err == nil && c.end.fits(m.Type, len(b)) == nil && g.takes(len(b)+c.end.overhead) {
-			if g.b, _ = c.end.codec.Append(g.b, m.Type, b); g.added() || g.end(c) {
+			if g.b, _ = c.end.codec.Append(g.b, m.Type, b); g.added() {
 				w.done(m)
 				continue
 			}
@@ -238,25 +238,17 @@ func (w *worker) done(m *Message) {
 // send queues an answer, waiting for room, and sees to it that it is written soon.
 func (w *worker) send(m *Message, b []byte) {
 	c, g := w.c, &w.gathered
-	if err := c.end.fits(m.Type, len(b)); err != nil {
-		c.notSent(m, err)
-		return
-	}
-	if g.takes(len(b) + c.end.overhead) {
-		if g.b, _ = c.end.codec.Append(g.b, m.Type, b); g.added() || g.end(c) {
+	if g.takes(len(b)+c.end.overhead) && c.end.fits(m.Type, len(b)) == nil {
+		if g.b, _ = c.end.codec.Append(g.b, m.Type, b); g.added() {
 			return
 		}
 	}
 	g.end(c)
-	queued := c.tryPut(m.Type, b)
-	if queued == 0 {
-		var err error
-		if queued, err = c.put(c.context(), m.Type, b); err != nil {
-			c.notSent(m, err)
-			return
-		}
-	}
-	if !w.inline || w.alone.Load() || queued >= flushAt {
+	queued, err := c.put(c.context(), m.Type, b)
+	switch {
+	case err != nil:
+		c.notSent(m, err)
+	case !w.inline || w.alone.Load() || queued >= flushAt:
 		w.hurry(queued, queued == len(b)+c.end.overhead)
 	}
 }
