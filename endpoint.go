@@ -134,7 +134,8 @@ func (e *endpoint) sweep(stop <-chan struct{}) {
 		before := now
 		now = e.now()
 		if late(now, before, suspended) {
-			continue // what has arrived meanwhile is yet to be read
+			tick.Reset(sweepEvery) // what has arrived meanwhile is yet to be read
+			continue
 		}
 		e.relieve()
 		conns = e.snapshot(conns[:0])

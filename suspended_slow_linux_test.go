@@ -57,6 +57,9 @@ func TestServerThatWasSuspended(t *testing.T) {
 				t.Fatal(err)
 			}
 			conns = append(conns, nc)
+			for _, nc := range conns { // none is to be asked for a sign of life before all are there
+				nc.Write(ping)
+			}
 		}
 		pinged := make(chan struct{})
 		go func() {
@@ -82,10 +85,16 @@ func TestServerThatWasSuspended(t *testing.T) {
 		}
 		close(stop)
 		<-pinged
-		time.Sleep(5 * time.Second) // and now they are silent
-		server.tell("count")
-		if got := server.hear("open"); got != fmt.Sprintf("0 map[silent:%d]", peers) {
-			t.Errorf("%s: open %s, want none", driver, got)
+		want := fmt.Sprintf("0 map[silent:%d]", peers) // for now they are
+		for began := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+			server.tell("count")
+			got := server.hear("open")
+			if got == want {
+				break
+			}
+			if time.Since(began) > time.Minute {
+				t.Fatalf("%s: open %s, want %s", driver, got, want)
+			}
 		}
 	}
 }
