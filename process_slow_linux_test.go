@@ -15,6 +15,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -49,7 +50,7 @@ func init() {
 		if err := json.Unmarshal([]byte(os.Getenv("LONGWIRE_TEST_SETUP")), &s); err != nil {
 			panic(err)
 		}
-		arrivals := new(arrivals)
+		arrivals, late := new(arrivals), newLateness()
 		srv := s.server(arrivals)
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -64,6 +65,7 @@ func init() {
 				"stats":    func() any { return srv.Stats() },
 				"collect":  func() any { return collect() },
 				"arrivals": func() any { return arrivals.most(time.Second) },
+				"late":     func() any { return late.most.Swap(0) },
 			})
 			os.Exit(1) // the test is over, however it ended
 		}()
@@ -127,7 +129,7 @@ func (s *setup) server(a *arrivals) *longwire.Server {
 // fill pushes to a connection until there has been no room for a while.
 func fill(c *longwire.Conn) {
 	for err := error(nil); err == nil; {
-		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		err = c.Push(ctx, typeFill, longwire.Raw(make([]byte, 100_000)))
 		cancel()
 	}
@@ -164,6 +166,21 @@ func (a *arrivals) most(within time.Duration) (most int) {
 		most = max(most, last-first+1)
 	}
 	return most
+}
+
+// A lateness is how late a goroutine of this process has run at most, since it was asked.
+type lateness struct{ most atomic.Int64 }
+
+func newLateness() *lateness {
+	l := new(lateness)
+	go func() {
+		for {
+			began := time.Now()
+			time.Sleep(time.Millisecond)
+			l.most.Store(max(l.most.Load(), int64(time.Since(began)-time.Millisecond))) // what is asked for meanwhile may come twice
+		}
+	}()
+	return l
 }
 
 // both runs a test with either driver.
