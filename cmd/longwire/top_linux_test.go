@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -147,7 +146,8 @@ func (s *terminal) leaves() {
 	}
 }
 
-// A gatewayProcess is "longwire serve" as a process, which can be ended and begun again.
+// A gatewayProcess is "longwire serve" as a process, which can be ended and begun again, at the
+// same addresses.
 type gatewayProcess struct {
 	t            *testing.T
 	boards, http string
@@ -157,20 +157,18 @@ type gatewayProcess struct {
 
 func (g *gatewayProcess) start() {
 	g.t.Helper()
-	g.cmd = exec.Command("longwire", "serve", "--listen", g.boards, "--http", g.http, "--data", g.dir, "--log-level", "error")
-	if err := g.cmd.Start(); err != nil {
+	var stdout, stderr lines
+	cmd := exec.Command("longwire", "serve", "--listen", g.boards, "--http", g.http, "--data", g.dir, "--log-level", "error")
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Start(); err != nil {
 		g.t.Fatal(err)
 	}
-	for late := time.Now().Add(patience); ; {
-		if got, err := http.Get("http://" + g.http + "/readyz"); err == nil {
-			got.Body.Close()
-			return
-		}
-		if time.Now().After(late) {
-			g.t.Fatal("the gateway does not begin")
-		}
-		time.Sleep(10 * time.Millisecond) // a poll
+	g.cmd = cmd
+	boards, api := stdout.await(regexp.MustCompile(`^longwire: listening on (\S+)$`), 1), stdout.await(regexp.MustCompile(`^longwire: API on http://(\S+)$`), 1)
+	if boards == nil || api == nil {
+		g.t.Fatalf("the gateway does not begin: %s", stderr.String())
 	}
+	g.boards, g.http = boards[1], api[1]
 }
 
 func (g *gatewayProcess) end() {
@@ -180,16 +178,12 @@ func (g *gatewayProcess) end() {
 
 func newGatewayProcess(t *testing.T) *gatewayProcess {
 	t.Helper()
-	g := &gatewayProcess{t: t, dir: t.TempDir()}
-	for _, at := range []*string{&g.boards, &g.http} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+	g := &gatewayProcess{t: t, boards: "127.0.0.1:0", http: "127.0.0.1:0", dir: t.TempDir()}
+	t.Cleanup(func() {
+		if g.cmd != nil {
+			g.end()
 		}
-		defer l.Close()
-		*at = l.Addr().String()
-	}
-	t.Cleanup(func() { g.end() })
+	})
 	return g
 }
 
