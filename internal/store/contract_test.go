@@ -227,7 +227,7 @@ func TestSettle(t *testing.T) {
 func TestTTL(t *testing.T) {
 	every(t, func(t *testing.T, open func(...store.LogConfig) *store.Store) {
 		l := open(store.LogConfig{Name: "log"}).Log("log")
-		soon := store.Record{Key: "soon", TTL: 3 * time.Second}
+		soon := store.Record{Key: "soon", TTL: 5 * time.Second}
 		late := store.Record{Key: "late", TTL: time.Hour}
 		appendTo(t, l, soon, late)
 		appendTo(t, l, soon)

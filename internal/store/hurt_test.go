@@ -36,6 +36,12 @@ func specimens(t *testing.T) map[string]specimen {
 			for n := range uint64(10) {
 				records = append(records, store.Record{Key: hurtKey(i + n), Data: hurtData(i + n)})
 			}
+			if i+10 > clean.last { // one by one: what the engine has of a batch is tidied up behind its answer
+				for _, r := range records {
+					appendTo(t, s.Log(l.Name), r)
+				}
+				continue
+			}
 			appendTo(t, s.Log(l.Name), records...)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unsafe"
@@ -44,7 +45,7 @@ func TestSyncFails(t *testing.T) {
 // appendWithoutSync appends to a store in the current directory, first with fsync and
 // then without, and prints what it finds wrong.
 func appendWithoutSync() {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	s, err := store.Open(ctx, store.Config{Dir: ".", Logs: []store.LogConfig{{Name: "log"}}})
 	if err != nil {
@@ -62,6 +63,8 @@ func appendWithoutSync() {
 	appenders := 0
 	fmt.Sscan(os.Getenv("LONGWIRE_TEST_APPENDERS"), &appenders)
 	var wg sync.WaitGroup
+	var slowest atomic.Int64
+	late := lateness()
 	for i := range appenders {
 		wg.Go(func() {
 			for n := range 5 {
@@ -75,8 +78,10 @@ func appendWithoutSync() {
 				if !errors.Is(err, store.ErrUnavailable) {
 					fmt.Println("without fsync:", err)
 				}
-				if took := time.Since(began); took > 250*time.Millisecond {
-					fmt.Println("to say so took", took)
+				for took := int64(time.Since(began)); ; {
+					if before := slowest.Load(); took <= before || slowest.CompareAndSwap(before, took) {
+						break
+					}
 				}
 				if n == 3 {
 					time.Sleep(500 * time.Millisecond) // in which it tries to recover
@@ -85,6 +90,9 @@ func appendWithoutSync() {
 		})
 	}
 	wg.Wait()
+	if took := time.Duration(slowest.Load()); took > 250*time.Millisecond+late() {
+		fmt.Println("to say so took", took)
+	}
 	if err := s.Err(); !errors.Is(err, store.ErrUnavailable) {
 		fmt.Println("Err:", err)
 	}

@@ -82,7 +82,7 @@ func (w *writers) slowest() time.Duration {
 // wait waits until something holds, which is called with the lock held.
 func (w *writers) wait(t *testing.T, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(8 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
 		w.mu.Lock()
 		ok := holds()
 		w.mu.Unlock()
