@@ -356,6 +356,13 @@ func (b *tab) visit(hash string) {
 	eval[chromedp.Void](b, fmt.Sprintf(`void (location.hash = %s)`, quote(hash)))
 }
 
+// reload loads the page anew, and waits until the one before is gone.
+func (b *tab) reload() {
+	b.t.Helper()
+	eval[chromedp.Void](b, `void (globalThis.stale = true, location.reload())`)
+	b.wait("the page anew", `!globalThis.stale`)
+}
+
 // shot keeps a picture of the page, in LONGWIRE_SCREENSHOTS or with what else the test leaves.
 func (b *tab) shot(name string) {
 	b.t.Helper()

@@ -19,7 +19,7 @@ const plant = `
 types:
   rom_reset_status: 0x10
   reading: {type: 0x20, ack: never}
-commands: {timeout: 1s, attempts: 1}
+commands: {timeout: 20s, attempts: 1}
 devices:
   frames: 3
   frame_data: true
@@ -53,7 +53,9 @@ func TestFleetIsLive(t *testing.T) {
 	var d struct {
 		Frames int `json:"frames_in"`
 	}
-	g.do("GET", "/v1/devices/pump-0042", "", &d)
+	for d.Frames < 3 {
+		g.do("GET", "/v1/devices/pump-0042", "", &d)
+	}
 	b.wait("its counter", fmt.Sprintf(`/\b%d\b/.test(%s)`, d.Frames, row("pump-0042")))
 
 	c.Close(longwire.ReasonClosed)
@@ -227,7 +229,7 @@ func TestDeadLetterIsRetried(t *testing.T) {
 	g := serve(t, plant)
 	mute := func(context.Context, *longwire.Message) (any, error) { return longwire.NoAnswer, nil }
 	c := g.boardWith(longwire.Hello{ID: "pump-0042"}, mute)
-	g.do("POST", "/v1/devices/pump-0042/commands?wait=10s", `{"type":16,"data":1,"timeout":"200ms","attempts":1}`, nil)
+	g.do("POST", "/v1/devices/pump-0042/commands?wait=10s", `{"type":16,"data":1,"timeout":"3s","attempts":1}`, nil)
 	c.Close(longwire.ReasonClosed)
 	b := openTab(t, g.api+"/#/commands", look{})
 	b.sees("td .state", "dead")
@@ -391,7 +393,7 @@ func TestLogin(t *testing.T) {
 	if kept := eval[string](b, `document.cookie + JSON.stringify(localStorage) + JSON.stringify(sessionStorage)`); strings.Contains(kept, token) || strings.Contains(kept, "session") {
 		t.Errorf("scripts can read %s", kept)
 	}
-	eval[any](b, `location.reload()`)
+	b.reload()
 	b.sees("h1", "online")
 	b.click("button", "Log out")
 	b.find("textbox", "Token")
@@ -412,7 +414,7 @@ func TestLanguage(t *testing.T) {
 	b.find("button", "Theme: dark")
 	dark := `matchMedia("(prefers-color-scheme: light)").matches && getComputedStyle(document.body).colorScheme === "dark"`
 	b.wait("that it is dark", dark)
-	eval[any](b, `location.reload()`)
+	b.reload()
 	b.sees("nav", "Commands")
 	b.wait("that it is dark still", dark)
 	if lang := eval[string](b, `document.documentElement.lang`); lang != "en" {
@@ -448,7 +450,7 @@ func TestKeyboardReachesAll(t *testing.T) {
 	}
 	// The first thing is a way past all that stands on each page.
 	b.visit("#/fleet")
-	eval[any](b, `location.reload()`)
+	b.reload()
 	b.wait("all of it", settle+` && document.querySelector("[role=row] a")`)
 	b.press(kb.Tab + kb.Enter)
 	b.wait("the page", `document.activeElement.id === "main"`)
