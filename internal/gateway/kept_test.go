@@ -120,6 +120,7 @@ func TestCommandIsKeptForADevice(t *testing.T) {
 	dir := t.TempDir()
 	k := keep(t, dir, Config{})
 	k.arrive("a", answering("a")).Close(longwire.ReasonClosed)
+	k.all(0, 1, func(e Event) bool { return e.Name == EventDisconnect })
 	c := k.command("a", `{"on":true}`)
 	k.stop()
 

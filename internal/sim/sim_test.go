@@ -97,7 +97,7 @@ func TestHonestBoards(t *testing.T) {
 		return "seen", nil
 	})
 	a := simulate(t, addr, frame.Format{}, `
-duration: 600ms
+duration: 2s
 ramp: 1000
 boards:
 - {name: a, count: 20, token: "secret-{{.ID}}", send: [{type: 1, data: '{"n":{{.N}}}', every: 50ms}, {type: 2, data: 'raw', match: type, every: 50ms}, {type: 3, data: '0a0b', encoding: hex, match: none, every: 100ms}]}
@@ -121,7 +121,7 @@ func TestBoardsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	_, addr := serve(t, frame.Format{}, "secret-ID", nil)
 	wrong := simulate(t, addr, frame.Format{}, `
-duration: 600ms
+duration: 1s
 boards:
 - {name: wrong, count: 2, token: other}
 `)["wrong"]
@@ -146,7 +146,7 @@ func TestFaults(t *testing.T) {
 			s, addr := serve(t, format, "", nil)
 			const sends = `send: [{type: 16, data: '{"n":{{.Count}}}', every: 50ms}], reconnect: {min: 10ms, max: 20ms}`
 			g := simulate(t, addr, format, fmt.Sprintf(`
-duration: 1s
+duration: 1100ms # it ends between two storms
 ramp: 1000
 boards:
 - {name: none, count: 5, %[1]s}
@@ -200,7 +200,11 @@ func TestAnswers(t *testing.T) {
 			answers := make(map[longwire.Type]string)
 			ask := func(ctx context.Context, c *longwire.Conn, typ longwire.Type) {
 				var e longwire.Envelope
-				timed, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+				wait := 10 * time.Second
+				if typ == 3 { // the script says nothing to it
+					wait = 200 * time.Millisecond
+				}
+				timed, cancel := context.WithTimeout(ctx, wait)
 				defer cancel()
 				began := time.Now()
 				err := c.Ask(timed, typ, map[string]int{"q": 1}, &e)
