@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"regexp"
@@ -48,6 +49,7 @@ func TestAPIScript(t *testing.T) {
 			"relay":  cmdRelay,
 			"id":     cmdID,
 			"damage": cmdDamage,
+			"gone":   cmdGone,
 		},
 	})
 }
@@ -62,6 +64,26 @@ func cmdAPI(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("serve does not say where its API is")
 	}
 	ts.Setenv("LONGWIRE_API", found[1])
+}
+
+// cmdGone waits until the API that is asked knows that a device is away, which is soon after the log
+// says so:
+//
+//	gone ID
+func cmdGone(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: gone ID")
+	}
+	if !awaits(func() bool {
+		response, err := http.Get(ts.Getenv("LONGWIRE_API") + "/v1/devices/" + args[0])
+		ts.Check(err)
+		defer response.Body.Close()
+		device := struct{ Online bool }{true}
+		ts.Check(json.NewDecoder(response.Body).Decode(&device))
+		return response.StatusCode == http.StatusOK && !device.Online
+	}) {
+		ts.Fatalf("%s is still there", args[0])
+	}
 }
 
 // cmdExitsHere is cmdExits with all of the script's environment.

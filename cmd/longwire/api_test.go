@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -253,12 +252,7 @@ func TestAPIErrors(t *testing.T) {
 	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
 	secure.StartTLS()
 	t.Cleanup(secure.Close)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-	gone := "http://" + l.Addr().String()
+	gone := "http://127.0.0.1:1"
 	problem := func(status int, detail string) string {
 		return at.gateway(responds(status, "application/problem+json", `{"detail":"`+detail+`"}`))
 	}

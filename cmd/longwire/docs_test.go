@@ -70,10 +70,13 @@ func TestDocumentedRequests(t *testing.T) {
 				}) {
 					t.Fatal("the boards are not where they should be")
 				}
-				cmd := exec.Command("sh", "-c", strings.ReplaceAll(doc.command, "http://127.0.0.1:10380", g.api))
-				out, err := cmd.Output()
-				if e, is := errors.AsType[*exec.ExitError](err); err != nil && (!is || e.ExitCode() != 28 || !strings.Contains(doc.command, "-m 1")) {
+				command := strings.ReplaceAll(doc.command, "http://127.0.0.1:10380", g.api)
+				out, err := exec.Command("sh", "-c", command).Output()
+				if e, is := errors.AsType[*exec.ExitError](err); err != nil && (!is || e.ExitCode() != 28 || !strings.Contains(command, "-m 1 ")) {
 					t.Errorf("%s: %v\n%s", doc.command, err, out)
+				}
+				if !alike(string(out), doc.output) && strings.Contains(command, "-m 1 ") { // what goes on is cut off, too early on a busy machine
+					out, _ = exec.Command("sh", "-c", strings.ReplaceAll(command, "-m 1 ", "-m 10 ")).Output()
 				}
 				if !alike(string(out), doc.output) {
 					t.Errorf("%s\nprints %s\nthe page says %s", doc.command, out, doc.output)

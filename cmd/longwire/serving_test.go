@@ -435,7 +435,7 @@ func TestReloadOfServe(t *testing.T) {
 
 // awaits polls until something holds.
 func awaits(holds func() bool) bool {
-	for range 1000 {
+	for began := time.Now(); time.Since(began) < patience; {
 		if holds() {
 			return true
 		}

@@ -352,8 +352,12 @@ func TestTopOnADumbTerminal(t *testing.T) {
 	for _, kind := range []string{"dumb", ""} {
 		s := inTerminalOf(t, kind, 200, 24, "top")
 		s.shows(`^longwire top: needs a terminal`)
-		if err, ok := errors.AsType[*exec.ExitError](<-s.ended); !ok || err.ExitCode() != exitUsage || strings.Contains(s.raw.String(), "\x1b") {
-			t.Errorf("TERM=%s: %v, %q", kind, err, s.raw.String())
+		err, ok := errors.AsType[*exec.ExitError](<-s.ended)
+		s.mu.Lock()
+		raw := s.raw.String()
+		s.mu.Unlock()
+		if !ok || err.ExitCode() != exitUsage || strings.Contains(raw, "\x1b") {
+			t.Errorf("TERM=%s: %v, %q", kind, err, raw)
 		}
 	}
 }
