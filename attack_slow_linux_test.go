@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/longwire/longwire"
+	"github.com/longwire/longwire/internal/machine"
 )
 
 // An attack is what some hundreds of peers do to a server at once. What they send is bounded
@@ -218,7 +219,7 @@ func (a attack) test(t *testing.T, portable bool) {
 	honest := server.bystander()
 	t.Setenv("LONGWIRE_TEST_ATTACK", a.name)
 	t.Setenv("LONGWIRE_TEST_ADDR", server.addr)
-	honest.during(func(*machine) {
+	honest.during(func(*machine.Load) {
 		before := a.did(server.stats())
 		attackers := start(t, "attackers", "nice")
 		attackers.hear("attacking")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/longwire/longwire/frame"
+	"github.com/longwire/longwire/internal/machine"
 )
 
 // A bystander finds out what an honest peer notices of an attack on its server. The server
@@ -54,13 +55,13 @@ func (p *process) bystander() *bystander {
 
 // during runs an attack, and says when an honest peer feels too much of it: no answer may take
 // longer than a second, and p99 may be twice what it is without the attack.
-func (b *bystander) during(attack func(m *machine)) {
+func (b *bystander) during(attack func(m *machine.Load)) {
 	b.t.Helper()
 	for try := 1; ; try++ {
-		m := watchMachine(b.t)
+		m := machine.Watch(b.t)
 		attacked, limit := b.once(func() { attack(m) })
-		m.want(attacked.worst() <= longestWait, "the honest peer has waited for %v", attacked.worst())
-		why := m.disturbed(m.began.others(), mostForP99)
+		m.Want(attacked.worst() <= longestWait, "the honest peer has waited for %v", attacked.worst())
+		why := m.Disturbed()
 		switch {
 		case why != "":
 			b.t.Logf("p99 is not judged, as %s", why)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/longwire/longwire"
 	"github.com/longwire/longwire/frame"
+	"github.com/longwire/longwire/internal/machine"
 )
 
 func init() {
@@ -58,7 +59,7 @@ func TestMemoryLimit(t *testing.T) {
 				}
 			}()
 		}
-		m, worst, most := watchMachine(t), time.Duration(0), 0
+		m, worst, most := machine.Watch(t), time.Duration(0), 0
 		for range 100 {
 			began := time.Now()
 			honest.Write(wire(2, "here"))
@@ -71,7 +72,7 @@ func TestMemoryLimit(t *testing.T) {
 		}
 		server.tell("count")
 		t.Logf("%s: %d MiB at most, the honest peer was answered within %v; over: %s", driver, most>>20, worst, server.hear("closed"))
-		m.want(worst <= time.Second, "%s: the honest peer has waited for %v", driver, worst)
+		m.Want(worst <= time.Second, "%s: the honest peer has waited for %v", driver, worst)
 		if most > limit {
 			t.Errorf("%s: %d bytes of memory, more than %d", driver, most, limit)
 		}

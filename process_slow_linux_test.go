@@ -286,3 +286,15 @@ func (p *process) descriptors() int {
 	}
 	return len(open)
 }
+
+// underRaceDetector reports whether this program, and so its processes, were built with the
+// race detector, which makes figures of memory and of p99 say nothing.
+var underRaceDetector = sync.OnceValue(func() bool {
+	info, _ := debug.ReadBuildInfo()
+	for _, s := range info.Settings {
+		if s.Key == "-race" {
+			return s.Value == "true"
+		}
+	}
+	return false
+})

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/longwire/longwire"
+	"github.com/longwire/longwire/internal/machine"
 	"github.com/longwire/longwire/longwiretest"
 )
 
@@ -123,7 +124,7 @@ func TestPeerThatNeverReadsIsCut(t *testing.T) {
 			t.Skip("megabytes")
 		}
 		t.Parallel()
-		m := watchMachine(t)
+		m := machine.Watch(t)
 		const timeout, outbox = time.Second, 8 << 20 // of which one buffer may have been taken already
 		b := serve(t, n, &longwire.Server{Handler: echo, Config: &longwire.Config{WriteTimeout: timeout, MaxOutbox: outbox}})
 		b.peer().here()
@@ -150,7 +151,7 @@ func TestPeerThatNeverReadsIsCut(t *testing.T) {
 		if e, ok := errors.AsType[*longwire.CloseError](<-pushed); !ok || e.Reason != longwire.ReasonWriteTimeout {
 			t.Errorf("it is over with %v", e)
 		}
-		m.want(after >= timeout-busy && after <= timeout+time.Second+busy, "it was cut off after %v, want %v and a second at most", after, timeout)
+		m.Want(after >= timeout-machine.Busy && after <= timeout+time.Second+machine.Busy, "it was cut off after %v, want %v and a second at most", after, timeout)
 		if most < outbox*99/100 || most > outbox*11/10 {
 			t.Errorf("%d bytes have waited at most, of %d that may", most, outbox)
 		}

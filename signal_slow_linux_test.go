@@ -15,6 +15,7 @@ import (
 
 	"github.com/longwire/longwire"
 	"github.com/longwire/longwire/frame"
+	"github.com/longwire/longwire/internal/machine"
 )
 
 const crowd = 1997 // idle peers; with the others there are 2,000
@@ -86,7 +87,7 @@ func TestSignalEndsAProcess(t *testing.T) {
 		deaf.Write(wire(typeFill, ""))
 		server.wait(func(s counted) bool { return s.Open == crowd+3 && s.FramesIn == crowd/2+1+3 && s.Unsent > 3<<20 })
 
-		m, told := watchMachine(t), time.Now()
+		m, told := machine.Watch(t), time.Now()
 		server.cmd.Process.Signal(syscall.SIGTERM)
 		var goaways, strayed, lost int
 		if _, err := fmt.Sscan(others.hear("ended"), &goaways, &strayed, &lost); err != nil {
@@ -102,7 +103,7 @@ func TestSignalEndsAProcess(t *testing.T) {
 		if strayed != 0 || took < drain {
 			t.Errorf("%d frames that nobody expects; it has ended after %v, though a handler is stuck", strayed, took)
 		}
-		m.want(left <= drain && goaways == crowd/2+1 && lost == 0, "the idle ones have left after %v, with %d goaways, and %d were reset", left, goaways, lost)
-		m.want(took <= drain+time.Second, "it has ended after %v, told to within %v", took, drain)
+		m.Want(left <= drain && goaways == crowd/2+1 && lost == 0, "the idle ones have left after %v, with %d goaways, and %d were reset", left, goaways, lost)
+		m.Want(took <= drain+time.Second, "it has ended after %v, told to within %v", took, drain)
 	})
 }

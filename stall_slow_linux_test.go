@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/longwire/longwire"
+	"github.com/longwire/longwire/internal/machine"
 )
 
 func init() {
@@ -78,7 +79,7 @@ func (s stall) test(t *testing.T) {
 	t.Setenv("LONGWIRE_TEST_PEERS", strconv.Itoa(s.peers))
 	t.Setenv("LONGWIRE_TEST_BYTES", hex.EncodeToString([]byte(s.bytes)))
 	first := true // time that p99 is judged, so that nothing of an earlier one is in memory
-	honest.during(func(m *machine) {
+	honest.during(func(m *machine.Load) {
 		before := server.stats()
 		peers := start(t, "stalled", "nice", "-n", "5")
 		peers.hear("stalled")
@@ -87,7 +88,7 @@ func (s stall) test(t *testing.T) {
 		inUseNow, residentNow := server.held()
 		held := max(inUseNow-inUse, residentNow-resident) / s.peers
 		open := server.stats().Open - before.Open
-		m.want(open == int64(s.peers), "%d of them are there at the same time", open)
+		m.Want(open == int64(s.peers), "%d of them are there at the same time", open)
 		began := time.Now()
 		server.honest().nc.Close()
 		newcomer := time.Since(began)
@@ -96,22 +97,22 @@ func (s stall) test(t *testing.T) {
 			t.Errorf("each holds %d bytes, and %d with garbage; want %d and %d at most", held, ever, mostHeld, mostEver)
 		}
 		first = false
-		m.want(newcomer <= longestWait, "a newcomer was answered after %v", newcomer)
+		m.Want(newcomer <= longestWait, "a newcomer was answered after %v", newcomer)
 		var shortest, longest time.Duration
 		if _, err := fmt.Sscan(peers.hear("ended"), &shortest, &longest); err != nil {
 			t.Fatal(err)
 		}
 		ended := time.Now()
-		for server.descriptors() > descriptors && time.Since(ended) < s.linger+busy {
+		for server.descriptors() > descriptors && time.Since(ended) < s.linger+machine.Busy {
 			time.Sleep(10 * time.Millisecond) // a poll
 		}
 		left := server.descriptors() - descriptors
-		m.want(left <= 0, "%d descriptors are left", left)
+		m.Want(left <= 0, "%d descriptors are left", left)
 		t.Logf("over after %v to %v, and their descriptors %v later", shortest, longest, time.Since(ended))
 		if shortest < s.after {
 			t.Errorf("one was over after %v already, want %v", shortest, s.after)
 		}
-		m.want(longest <= s.after+time.Second+busy, "one was over only after %v, want %v and a second at most", longest, s.after)
+		m.Want(longest <= s.after+time.Second+machine.Busy, "one was over only after %v, want %v and a second at most", longest, s.after)
 		after := server.stats()
 		if n := after.Closed[s.reason.String()] - before.Closed[s.reason.String()]; n != int64(s.peers) {
 			t.Errorf("%d are over for the right reason; all: %v", n, after.Closed)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/longwire/longwire"
+	"github.com/longwire/longwire/internal/machine"
 )
 
 const fleet = 5000
@@ -98,7 +99,7 @@ func reconnectStorm(t *testing.T, portable bool, end func(first *process)) {
 	var late, clientsLate time.Duration
 	second.look("late", &late)
 	clients.look("late", &clientsLate)
-	m, began := watchMachine(t), time.Now()
+	m, began := machine.Watch(t), time.Now()
 	end(first)
 	second.wait(func(s counted) bool { return s.Open == fleet+1 && s.Strangers == 0 })
 	for online := 0; online != fleet; {
@@ -120,7 +121,7 @@ func reconnectStorm(t *testing.T, portable bool, end func(first *process)) {
 		dials, took, most, answers)
 	// What is noted late takes some along, which would have been noted before: of the dials that are
 	// 3 seconds' worth, and of what is accepted.
-	m.want(dials <= fleet/10+int(fleet/3*clientsLate.Seconds()), "%d of %d dialled within a tenth of a second; the clients were up to %v late", dials, fleet, clientsLate)
-	m.want(most <= rate*11/10+rate/50+int(rate*late.Seconds()), "%d were accepted within a second, at a rate of %d; the server was up to %v late", most, rate, late)
-	m.want(answers.worst() <= longestWait, "the honest peer has waited for %v", answers.worst())
+	m.Want(dials <= fleet/10+int(fleet/3*clientsLate.Seconds()), "%d of %d dialled within a tenth of a second; the clients were up to %v late", dials, fleet, clientsLate)
+	m.Want(most <= rate*11/10+rate/50+int(rate*late.Seconds()), "%d were accepted within a second, at a rate of %d; the server was up to %v late", most, rate, late)
+	m.Want(answers.worst() <= longestWait, "the honest peer has waited for %v", answers.worst())
 }

@@ -1,12 +1,9 @@
-//go:build slow
-
-package longwire_test
+package machine
 
 import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,11 +19,11 @@ const (
 	mostForTime = 0.60
 )
 
-// busy is by how much a machine that has other things to do may be late.
-const busy = 500 * time.Millisecond
+// Busy is by how much a machine that has other things to do may be late.
+const Busy = 500 * time.Millisecond
 
-// A machine tells what else it does meanwhile.
-type machine struct {
+// A Load is what else the machine does meanwhile.
+type Load struct {
 	t       *testing.T
 	began   span
 	dropped int // packets until then
@@ -35,32 +32,32 @@ type machine struct {
 	worst float64 // what others took of the half second in which they took most
 }
 
-// watchMachine watches it until the end of the test.
-func watchMachine(t *testing.T) *machine {
+// Watch watches the machine until the end of the test.
+func Watch(t *testing.T) *Load {
 	t.Helper()
-	m := &machine{t: t, began: newSpan(t), dropped: droppedPackets(t)}
+	l := &Load{t: t, began: newSpan(t), dropped: droppedPackets(t)}
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
-		tick := time.NewTicker(busy)
+		tick := time.NewTicker(Busy)
 		defer tick.Stop()
-		for s := m.began; ; s = newSpan(t) {
+		for s := l.began; ; s = newSpan(t) {
 			select {
 			case <-stop:
 				return
 			case <-tick.C:
 			}
 			others := s.others()
-			m.mu.Lock()
-			m.worst = max(m.worst, others)
-			m.mu.Unlock()
+			l.mu.Lock()
+			l.worst = max(l.worst, others)
+			l.mu.Unlock()
 		}
 	}()
 	t.Cleanup(func() {
 		close(stop)
 		<-stopped
 	})
-	return m
+	return l
 }
 
 // A span is a time that has begun.
@@ -83,34 +80,40 @@ func (s span) others() float64 {
 	return 1 - (now-s.time).Seconds()/time.Since(s.began).Seconds()/float64(processors)
 }
 
-// disturbed says why figures of time tell nothing of the server, when it is so: others have
-// taken more than so much of the processors' time; or the kernel came so late to the packets on
-// the loopback that it has dropped some, which arrive only when they are sent again, some tenths
-// of a second later or some seconds.
-func (m *machine) disturbed(others, most float64) (why string) {
-	m.t.Helper()
-	dropped := droppedPackets(m.t) - m.dropped
+// Disturbed says why p99 tells nothing of the server, when it is so.
+func (l *Load) Disturbed() (why string) {
+	l.t.Helper()
+	return l.disturbed(l.began.others(), mostForP99)
+}
+
+// disturbed says why figures of time tell nothing, when it is so: others have taken more than so
+// much of the processors' time; or the kernel came so late to the packets on the loopback that it
+// has dropped some, which arrive only when they are sent again, some tenths of a second later or
+// some seconds.
+func (l *Load) disturbed(others, most float64) (why string) {
+	l.t.Helper()
+	dropped := droppedPackets(l.t) - l.dropped
 	if others <= most && dropped == 0 {
 		return ""
 	}
 	return fmt.Sprintf("other programs took %.0f %%, and %d packets were dropped", 100*others, dropped)
 }
 
-// want fails the test when something was not in time, unless that tells nothing: half a second in
+// Want fails the test when something was not in time, unless that tells nothing: half a second in
 // which the server had no processor is enough.
-func (m *machine) want(inTime bool, format string, args ...any) {
-	m.t.Helper()
+func (l *Load) Want(inTime bool, format string, args ...any) {
+	l.t.Helper()
 	if inTime {
 		return
 	}
-	m.mu.Lock()
-	worst := m.worst
-	m.mu.Unlock()
-	if why := m.disturbed(max(worst, m.began.others()), mostForTime); why != "" {
-		m.t.Logf("not judged, as %s: %s", why, fmt.Sprintf(format, args...))
+	l.mu.Lock()
+	worst := l.worst
+	l.mu.Unlock()
+	if why := l.disturbed(max(worst, l.began.others()), mostForTime); why != "" {
+		l.t.Logf("not judged, as %s: %s", why, fmt.Sprintf(format, args...))
 		return
 	}
-	m.t.Errorf(format, args...)
+	l.t.Errorf(format, args...)
 }
 
 // droppedPackets returns how many packets have found the kernel's queues full.
@@ -166,15 +169,3 @@ func numbers(words []string) (n []int) {
 	}
 	return n
 }
-
-// underRaceDetector reports whether this program, and so its processes, were built with the
-// race detector, which makes figures of memory and of p99 say nothing.
-var underRaceDetector = sync.OnceValue(func() bool {
-	info, _ := debug.ReadBuildInfo()
-	for _, s := range info.Settings {
-		if s.Key == "-race" {
-			return s.Value == "true"
-		}
-	}
-	return false
-})
